@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+# sh -eu bpf.sh [ARCHITECTURE [DIRECTORY]]: dataplane/X.bpf.c -> DIRECTORY/X.bpf.o for each X. CFLAGS are added.
+directory=${2:-build}
+# -target bpf does not look where Debian keeps asm/types.h.
+include=/usr/include/$(uname -m)-linux-gnu
+# table.h needs to know whether the machine may swap loads.
+case $(uname -m) in
+aarch64) target=-D__TARGET_ARCH_arm64 ;;
+*) target=-D__TARGET_ARCH_x86 ;;
+esac
+
+for source in dataplane/*.bpf.c; do
+	object=$directory/$(basename "$source" .c).o
+	# shellcheck disable=SC2086 # a list of words
+	clang-19 -O2 -g -Wall -Wextra ${CFLAGS:-} "$target" -target bpf -mcpu=v3 -I "$include" -c "$source" -o "$object.new"
+	mv "$object.new" "$object" # whole or not at all, also for those who read it meanwhile
+done

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+/** The structs and constants of the dataplane's headers. Written by ops/setup/generate-layout.ts: do not edit. */
+import {
+  array,
+  be16,
+  be32,
+  bytes,
+  s64,
+  struct,
+  u16,
+  u32,
+  u64,
+  u8,
+} from "./struct.ts";
+import type { ValueOf } from "./struct.ts";
+
+export const WEIR_LAYOUT_VERSION = 1;
+export const WEIR_SLOTS = 7;
+export const WEIR_TICK_SHIFT = 20;
+export const WEIR_TICKS_PER_SECOND = 954;
+export const WEIR_SCHEDULE_SIZE = 16381;
+export const WEIR_HOPS_MAX = 8;
+export const WEIR_EGRESS_KERNEL = 0;
+export const WEIR_PORT_PROBES = 16;
+export const WEIR_RESET_GRACE_TICKS = 1908;
+export const WEIR_EMPTY = 0;
+export const WEIR_BUSY = 1;
+export const WEIR_DEAD = 2;
+export const WEIR_LIVE = 3;
+export const WEIR_SYN = 3;
+export const WEIR_SYNACK = 4;
+export const WEIR_ESTABLISHED = 5;
+export const WEIR_FIN_ONE = 6;
+export const WEIR_FIN_BOTH = 7;
+export const WEIR_FLAG_FIN_CLIENT = 1;
+export const WEIR_FLAG_FIN_REAL = 2;
+export const WEIR_FLAG_RST_REAL = 4;
+export const WEIR_MODE_SHIFT = 12;
+export const WEIR_MODE_FULLNAT = 0;
+export const WEIR_FACT_VALID = 1;
+export const WEIR_SCHEDULER_RR = 0;
+export const WEIR_SCHEDULER_MAGLEV = 1;
+export const WEIR_OWN_VIP = 1;
+export const WEIR_OWN_POOL = 2;
+export const WEIR_MARGIN_TICKS = 4770;
+export const WEIR_DEFAULT_HANDSHAKE_TICKS = 57240;
+export const WEIR_DEFAULT_ESTABLISHED_TICKS = 858600;
+export const WEIR_DEFAULT_CLOSED_TICKS = 57240;
+export const WEIR_DEFAULT_RESET_TICKS = 9540;
+
+export const weirKey4 = struct(16, {
+  saddr: [0, be32],
+  daddr: [4, be32],
+  sport: [8, be16],
+  dport: [10, be16],
+  proto: [12, u8],
+});
+export type WeirKey4 = ValueOf<typeof weirKey4>;
+
+export const weirEntry4 = struct(64, {
+  key: [0, weirKey4],
+  generation: [16, u64],
+  new_saddr: [24, be32],
+  new_daddr: [28, be32],
+  new_sport: [32, be16],
+  new_dport: [34, be16],
+  l3_delta: [36, u16],
+  l4_delta: [38, u16],
+  sequence_fact: [40, u64],
+  timestamp_fact: [48, u64],
+  seen: [56, u32],
+  egress: [60, u16],
+  real: [62, u16],
+});
+export type WeirEntry4 = ValueOf<typeof weirEntry4>;
+
+export const weirTruth4 = struct(128, {
+  entry: [0, weirEntry4],
+  supersedes: [64, u64],
+  origin: [72, u32],
+  reset: [76, u32],
+  client_isn_fact: [80, u64],
+  real_isn_fact: [88, u64],
+  client_fin_fact: [96, u64],
+  real_fin_fact: [104, u64],
+  options_fact: [112, u64],
+});
+export type WeirTruth4 = ValueOf<typeof weirTruth4>;
+
+export const weirInbound4Bucket = struct(512, {
+  slot: [0, array(7, weirEntry4)],
+  head: [448, array(7, u64)],
+});
+export type WeirInbound4Bucket = ValueOf<typeof weirInbound4Bucket>;
+
+export const weirOutbound4Bucket = struct(960, {
+  slot: [0, array(7, weirTruth4)],
+  head: [896, array(7, u64)],
+});
+export type WeirOutbound4Bucket = ValueOf<typeof weirOutbound4Bucket>;
+
+export const weirRecord4 = struct(136, {
+  head: [0, u64],
+  truth: [8, weirTruth4],
+});
+export type WeirRecord4 = ValueOf<typeof weirRecord4>;
+
+export const weirLayout = struct(40, {
+  version: [0, u32],
+  inbound4_buckets: [4, u32],
+  outbound4_buckets: [8, u32],
+  services_max: [12, u32],
+  hash_key: [16, array(2, u64)],
+  incarnation: [32, u64],
+});
+export type WeirLayout = ValueOf<typeof weirLayout>;
+
+export const weirAddress = struct(16, {
+  word: [0, bytes(16)],
+});
+export type WeirAddress = ValueOf<typeof weirAddress>;
+
+export const weirNode = struct(32, {
+  aggregate4: [0, be32],
+  aggregate4_mask: [4, be32],
+  pool4: [8, u32],
+  pool4_size: [12, u32],
+  port_min: [16, u16],
+  port_max: [18, u16],
+  origin: [20, u32],
+  realtime_offset: [24, s64],
+});
+export type WeirNode = ValueOf<typeof weirNode>;
+
+export const weirServiceKey = struct(20, {
+  vaddr: [0, weirAddress],
+  vport: [16, be16],
+  proto: [18, u8],
+});
+export type WeirServiceKey = ValueOf<typeof weirServiceKey>;
+
+export const weirService = struct(32, {
+  key: [0, weirServiceKey],
+  scheduler: [20, u8],
+  mode: [21, u8],
+  schedule: [24, u64],
+});
+export type WeirService = ValueOf<typeof weirService>;
+
+export const weirSchedule = struct(32768, {
+  real: [0, array(16384, u16)],
+});
+export type WeirSchedule = ValueOf<typeof weirSchedule>;
+
+export const weirRealServer = struct(24, {
+  raddr: [0, weirAddress],
+  rport: [16, be16],
+  egress: [18, u16],
+  service: [20, u16],
+  used: [22, u8],
+});
+export type WeirRealServer = ValueOf<typeof weirRealServer>;
+
+export const weirHop = struct(20, {
+  dmac: [0, bytes(6)],
+  smac: [6, bytes(6)],
+  ifindex: [12, u32],
+  vlan: [16, u16],
+  mtu: [18, u16],
+});
+export type WeirHop = ValueOf<typeof weirHop>;
+
+export const weirEgressGroup = struct(164, {
+  hops: [0, u32],
+  hop: [4, array(8, weirHop)],
+});
+export type WeirEgressGroup = ValueOf<typeof weirEgressGroup>;
+
+export const weirPrefix = struct(20, {
+  length: [0, u32],
+  address: [4, weirAddress],
+});
+export type WeirPrefix = ValueOf<typeof weirPrefix>;
+
+export const weirTimeouts = struct(16, {
+  handshake: [0, u32],
+  established: [4, u32],
+  closed: [8, u32],
+  reset: [12, u32],
+});
+export type WeirTimeouts = ValueOf<typeof weirTimeouts>;
+
+export const weirCounters = struct(240, {
+  received: [0, u64],
+  forwarded: [8, u64],
+  passed_foreign: [16, u64],
+  passed_no_neighbour: [24, u64],
+  passed_no_device: [32, u64],
+  drop_malformed: [40, u64],
+  drop_fragment: [48, u64],
+  drop_ip_options: [56, u64],
+  drop_protocol: [64, u64],
+  drop_no_service: [72, u64],
+  drop_no_session: [80, u64],
+  drop_no_real_server: [88, u64],
+  drop_no_lport: [96, u64],
+  drop_table_full: [104, u64],
+  drop_busy: [112, u64],
+  drop_not_indexed: [120, u64],
+  drop_ttl: [128, u64],
+  drop_no_route: [136, u64],
+  drop_no_device: [144, u64],
+  drop_too_big: [152, u64],
+  drop_headroom: [160, u64],
+  drop_inconsistent: [168, u64],
+  session_created: [176, u64],
+  session_replaced: [184, u64],
+  session_established: [192, u64],
+  session_closed: [200, u64],
+  session_reset: [208, u64],
+  lport_probe: [216, u64],
+  insert_race: [224, u64],
+  rst_sent: [232, u64],
+});
+export type WeirCounters = ValueOf<typeof weirCounters>;
+
+export const weirTraffic = struct(40, {
+  sessions: [0, u64],
+  inbound_packets: [8, u64],
+  inbound_bytes: [16, u64],
+  outbound_packets: [24, u64],
+  outbound_bytes: [32, u64],
+});
+export type WeirTraffic = ValueOf<typeof weirTraffic>;
+
+export const weirSweepResult = struct(136, {
+  sessions: [0, u64],
+  half_open: [8, u64],
+  established: [16, u64],
+  closing: [24, u64],
+  inbound_entries: [32, u64],
+  inbound_slots: [40, u64],
+  outbound_entries: [48, u64],
+  outbound_slots: [56, u64],
+  dead: [64, u64],
+  busy: [72, u64],
+  expired: [80, u64],
+  orphans: [88, u64],
+  emptied: [96, u64],
+  moved: [104, u64],
+  recovered: [112, u64],
+  duplicates: [120, u64],
+  without_timeouts: [128, u64],
+});
+export type WeirSweepResult = ValueOf<typeof weirSweepResult>;
+
+export const weirWriterCounters = struct(32, {
+  moves: [0, u64],
+  moves_undone: [8, u64],
+  flags_added: [16, u64],
+  flags_gone: [24, u64],
+});
+export type WeirWriterCounters = ValueOf<typeof weirWriterCounters>;

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+// What each key of the config file may hold.
+import { readFileSync } from "node:fs";
+import test from "ava";
+import { errorOf } from "./config-file.ts";
+
+test("the sample shows every key of the schema", (t) => {
+  const sample = readFileSync(
+    new URL("../../ops/config/weir.yaml", import.meta.url),
+    "utf8",
+  );
+  const schema = readFileSync(
+    new URL("../../src/node/config-schema.ts", import.meta.url),
+    "utf8",
+  );
+  const keys = [...schema.matchAll(/^ {2}([a-z_]+)(?::|,$)/gm)].flatMap(
+    ([, key]) => key ?? [],
+  );
+  t.true(keys.length > 35, `only ${keys.length} keys found in the schema`);
+  const missing = keys.filter(
+    (key) => !new RegExp(`^[ -]*([{] )?${key}:`, "m").test(sample),
+  );
+  t.deepEqual(missing, [], "the sample says nothing about these keys");
+});
+
+const MALFORMED: readonly (readonly [
+  found: string,
+  replacement: string,
+  path: string,
+  value: unknown,
+  hint: RegExp,
+])[] = [
+  ["port: 80\n", "port: 70000\n", "services[0].port", 70000, /from 1 to 65535/],
+  ["port: 80\n", 'port: "80"\n', "services[0].port", "80", /from 1 to 65535/],
+  ["port: 80\n", "port: .nan\n", "services[0].port", "NaN", /from 1 to 65535/],
+  [
+    "port: 8080 }",
+    "port: 8080, weight: -1 }",
+    "services[0].servers[0].weight",
+    -1,
+    /from 0 to 65535/,
+  ],
+  [
+    "port: 8080 }",
+    "port: 8080, weight: 1.5 }",
+    "services[0].servers[0].weight",
+    1.5,
+    /whole number/,
+  ],
+  [
+    "port: 80\n",
+    "port: 80\n    scheduler: magelv\n",
+    "services[0].scheduler",
+    "magelv",
+    /did you mean "maglev"/,
+  ],
+  [
+    "port: 80\n",
+    "port: 80\n    scheduler: wlc\n",
+    "services[0].scheduler",
+    "wlc",
+    /one of: maglev, rr/,
+  ],
+  [
+    "port: 80\n",
+    "port: 80\n    protocol: udp\n",
+    "services[0].protocol",
+    "udp",
+    /one of: tcp/,
+  ],
+  [
+    "port: 80\n",
+    "port: 80\n    schedular: rr\n",
+    "services[0].schedular",
+    "rr",
+    /did you mean "scheduler"/,
+  ],
+  [
+    "port: 80\n",
+    "port: 80\n    colour: red\n",
+    "services[0].colour",
+    "red",
+    /keys known here: name, vip/,
+  ],
+  [
+    "port: 80\n",
+    "port: 80\n    timeouts: { established: 15 }\n",
+    "services[0].timeouts.established",
+    15,
+    /500ms, 5s, 15m or 1h/,
+  ],
+  [
+    "port: 80\n",
+    "port: 80\n    timeouts: { closed: 10d }\n",
+    "services[0].timeouts.closed",
+    "10d",
+    /from 1s to 168h/,
+  ],
+  [
+    "port: 80\n",
+    "port: 80\n    timeouts: { closed: 999h }\n",
+    "services[0].timeouts.closed",
+    "999h",
+    /from 1s to 168h/,
+  ],
+  [
+    "port: 80\n",
+    "port: 80\n    health: { path: healthz }\n",
+    "services[0].health.path",
+    "healthz",
+    /\/healthz/,
+  ],
+  [
+    "port: 80\n",
+    "port: 80\n    health:\n",
+    "services[0].health",
+    null,
+    /mapping with the keys type, path/,
+  ],
+  [
+    "192.0.2.10",
+    "192.0.2.010",
+    "services[0].vip",
+    "192.0.2.010",
+    /four numbers/,
+  ],
+  ["    vip: 192.0.2.10\n", "", "services[0].vip", null, /four numbers/],
+  [
+    "name: web",
+    "name: Web Shop",
+    "services[0].name",
+    "Web Shop",
+    /a-z, 0-9 and hyphen/,
+  ],
+  [
+    "10.200.0.0/28",
+    "10.200.0.0",
+    "nodes.d1.pool",
+    "10.200.0.0",
+    /an address and a length/,
+  ],
+  [
+    "interfaces: [eth1]",
+    "interfaces: eth1",
+    "nodes.d1.interfaces",
+    "eth1",
+    /write a list/,
+  ],
+  [
+    "interfaces: [eth1]",
+    "interfaces: [an_interface_of_a_long_name]",
+    "nodes.d1.interfaces[0]",
+    "an_interface_of_a_long_name",
+    /1 to 15/,
+  ],
+  [
+    "interfaces: [eth1]",
+    "interfaces: [eth1]\n    ports: 2000-1000",
+    "nodes.d1.ports",
+    "2000-1000",
+    /lowest and highest/,
+  ],
+  [
+    "asn: 65000",
+    "asn: 4294967296",
+    "nodes.d1.routing.neighbors[0].asn",
+    4294967296,
+    /4294967295/,
+  ],
+  [
+    "listen: []",
+    "listen: [], socket: gobgpd.sock",
+    "nodes.d1.routing.socket",
+    "gobgpd.sock",
+    /absolute path/,
+  ],
+  [
+    "listen: []",
+    "listen: [], routerId: 1",
+    "nodes.d1.routing.routerId",
+    1,
+    /did you mean "router_id"/,
+  ],
+  ["  d1:\n", "  D_1:\n", "nodes.D_1", "D_1", /a-z, 0-9 and hyphen/],
+];
+
+for (const [found, replacement, path, value, hint] of MALFORMED) {
+  test(`loadConfig() refuses ${JSON.stringify(replacement.trim() || `no ${found.trim()}`)}`, (t) => {
+    const error = errorOf(t, found, replacement);
+    t.is(error.path, path);
+    t.deepEqual(error.value, value);
+    t.regex(error.hint, hint);
+    t.true(error.message.length > 0);
+  });
+}

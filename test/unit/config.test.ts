@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readFileSync } from "node:fs";
+import test, { type ExecutionContext } from "ava";
+import fc from "fast-check";
+import { isLeft, isRight } from "fp-ts/lib/Either.js";
+import type { Cluster } from "../../src/model.ts";
+import { formatPlace, loadConfig, readConfig } from "../../src/node/config.ts";
+import { errorOf, errorsOf, MINIMAL } from "./config-file.ts";
+
+function clusterOf(t: ExecutionContext, text: string): Cluster {
+  const loaded = loadConfig(text);
+  if (isRight(loaded)) return loaded.right;
+  return t.fail(JSON.stringify(loaded.left, null, 2));
+}
+
+test("loadConfig() fills in every default", (t) => {
+  t.deepEqual(clusterOf(t, MINIMAL), {
+    name: "rack",
+    aggregate: { address: "10.200.0.0", length: 24 },
+    limits: { sessions: 131072, services: 256, realServers: 1024 },
+    nodes: [
+      {
+        name: "d1",
+        origin: 0x881d13e6,
+        interfaces: ["eth1"],
+        pool: { address: "10.200.0.0", length: 28 },
+        ports: { min: 1024, max: 65535 },
+        routing: {
+          backend: "gobgp",
+          socket: "/run/gobgpd.sock",
+          asn: 65001,
+          routerId: "10.1.1.2",
+          listen: [],
+          neighbors: [{ address: "10.1.1.1", asn: 65000, holdTimeMs: 9_000 }],
+        },
+      },
+    ],
+    services: [
+      {
+        name: "web",
+        vip: "192.0.2.10",
+        port: 80,
+        protocol: "tcp",
+        scheduler: "maglev",
+        timeouts: {
+          handshakeMs: 60_000,
+          establishedMs: 900_000,
+          closedMs: 60_000,
+          resetMs: 10_000,
+        },
+        health: {
+          type: "tcp",
+          path: "/",
+          intervalMs: 1_000,
+          timeoutMs: 1_000,
+          rise: 2,
+          fall: 3,
+        },
+        servers: [{ address: "10.3.1.2", port: 8080, weight: 1 }],
+      },
+    ],
+  });
+});
+
+test("loadConfig() accepts the sample, whose optional keys show their defaults", (t) => {
+  const sample = clusterOf(
+    t,
+    readFileSync(
+      new URL("../../ops/config/weir.yaml", import.meta.url),
+      "utf8",
+    ),
+  );
+  const minimal = clusterOf(t, MINIMAL);
+  t.deepEqual(sample.limits, minimal.limits);
+  t.deepEqual(sample.nodes[0]?.ports, minimal.nodes[0]?.ports);
+  t.is(sample.nodes[0]?.routing.backend, minimal.nodes[0]?.routing.backend);
+  t.is(sample.nodes[0]?.routing.socket, minimal.nodes[0]?.routing.socket);
+  t.is(
+    sample.nodes[0]?.routing.neighbors[0]?.holdTimeMs,
+    minimal.nodes[0]?.routing.neighbors[0]?.holdTimeMs,
+  );
+  t.deepEqual(sample.services[0]?.timeouts, minimal.services[0]?.timeouts);
+  t.is(sample.services[0]?.scheduler, minimal.services[0]?.scheduler);
+  t.is(
+    sample.services[0]?.servers[0]?.weight,
+    minimal.services[0]?.servers[0]?.weight,
+  );
+  const { health } = sample.services[0] ?? {};
+  t.like(health, { intervalMs: 1_000, timeoutMs: 1_000, rise: 2, fall: 3 });
+});
+
+test("loadConfig() tells the line and the column of a value", (t) => {
+  const { line, column } = errorOf(t, "port: 80\n", "port: 70000\n");
+  t.deepEqual({ line, column }, { line: 12, column: 11 });
+});
+
+test("loadConfig() tells all errors at once, in the order of the lines", (t) => {
+  const errors = errorsOf(
+    MINIMAL.replace("10.200.0.0/28", "10.201.0.0/28")
+      .replace("asn: 65000", "asn: none")
+      .replace("port: 80\n", "port: 0\n    prot: tcp\n"),
+  );
+  t.deepEqual(
+    errors.map(({ path }) => path),
+    [
+      "nodes.d1.pool",
+      "nodes.d1.routing.neighbors[0].asn",
+      "services[0].port",
+      "services[0].prot",
+    ],
+  );
+});
+
+for (const [what, text] of [
+  ["an empty file", ""],
+  ["a file of comments", "# nothing\n---\n# here\n"],
+] as const) {
+  test(`loadConfig() refuses ${what}`, (t) => {
+    t.like(errorsOf(text), [
+      { path: "", value: null, message: "the file is empty" },
+    ]);
+  });
+}
+
+for (const text of [
+  "cluster: [1, 2\nnodes: }",
+  "\tcluster: rack",
+  "a: *nowhere",
+  "%YAML 9\n---\n{",
+  "a: 1\n---\nb: 2",
+]) {
+  test(`loadConfig() says that ${JSON.stringify(text)} is not YAML`, (t) => {
+    const [first] = errorsOf(text);
+    t.is(first?.path, "");
+    t.regex(first?.message ?? "", /^the file is not YAML: /);
+  });
+}
+
+test("loadConfig() tells the line of what is not YAML", (t) => {
+  t.like(errorsOf("cluster: rack\nnodes: }"), [{ line: 2, column: 8 }]);
+});
+
+test("loadConfig() refuses YAML that is no mapping", (t) => {
+  t.like(errorsOf("hello"), [
+    { path: "", value: "hello", message: "the file is not a mapping" },
+  ]);
+  t.like(errorsOf("- cluster: rack"), [
+    { path: "", message: "the file is not a mapping" },
+  ]);
+});
+
+test("loadConfig() refuses a key that stands twice, and still tells the other errors", (t) => {
+  const errors = errorsOf(
+    MINIMAL.replace("port: 80\n", "port: 80\n    port: 70000\n"),
+  );
+  t.is(errors.length, 2);
+  t.true(errors.some(({ message }) => /must be unique/.test(message)));
+  t.true(errors.some(({ value }) => value === 70000));
+});
+
+test("loadConfig() survives a value that contains itself", (t) => {
+  const error = errorOf(t, "interfaces: [eth1]", "interfaces: &all [*all]");
+  t.like(error, {
+    path: "nodes.d1.interfaces[0]",
+    value: "a value that contains itself",
+  });
+});
+
+test("loadConfig() gives the same answer for whatever text, without throwing", (t) => {
+  const pieces = fc.constantFrom(
+    ...MINIMAL.split(/(?<=[\n:,])/),
+    "- ",
+    "[",
+    "&a ",
+    "*a",
+    "!!str ",
+    "null",
+    "__proto__: ",
+  );
+  fc.assert(
+    fc.property(fc.array(pieces, { maxLength: 40 }), (parts) => {
+      t.deepEqual(loadConfig(parts.join("")), loadConfig(parts.join("")));
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test("readConfig() tells of a file that it cannot read", async (t) => {
+  const loaded = await readConfig("/nonexistent/weir.yaml");
+  t.true(
+    isLeft(loaded) &&
+      /cannot be read: ENOENT/.test(loaded.left[0]?.message ?? ""),
+  );
+});
+
+test("formatPlace() quotes keys that are not plain", (t) => {
+  t.is(
+    formatPlace(["nodes", "d 1", "interfaces", 0]),
+    'nodes["d 1"].interfaces[0]',
+  );
+  t.is(formatPlace([]), "");
+});

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+/** `weir nodes`: the nodes of the cluster. */
+import type { NodeDetail, NodeMessage } from "../admin/api.ts";
+import { AGENT_OPTIONS_HELP } from "./command.ts";
+import { listing } from "./listing.ts";
+import {
+  type Column,
+  formatCount,
+  formatDuration,
+  renderTable,
+} from "./table.ts";
+
+export const nodes = listing({
+  help: `Usage: ./weir nodes [--json] [--socket PATH]
+
+The nodes of the cluster. The node that answers, marked with *, tells its interfaces, its sessions and how
+full its session table is; of the others it knows what the config says.
+
+Options
+${AGENT_OPTIONS_HELP}
+
+Examples
+  ./weir nodes
+  ./weir nodes --json | jq '.[] | select(.self) | .table.load'
+`,
+  read: async (client) => (await client.call("ListNodes")).nodes,
+  toPlain: (list) => list.map(toPlain),
+  render: (list) => renderTable(columnsAt(Date.now()), list),
+});
+
+function toPlain({ detail, ...node }: NodeMessage): unknown {
+  if (detail === null) return node;
+  const { incarnation, startedAtUnixMs, table, ...rest } = detail;
+  return {
+    ...node,
+    incarnation: String(incarnation),
+    startedAt: new Date(Number(startedAtUnixMs)).toISOString(),
+    ...rest,
+    table: { ...table, load: loadOf(table) },
+  };
+}
+
+function columnsAt(nowMs: number): readonly Column<NodeMessage>[] {
+  const detailOf =
+    (tell: (detail: NodeDetail) => string) => (node: NodeMessage) =>
+      node.detail === null ? "-" : tell(node.detail);
+  return [
+    { title: "NODE", value: ({ name, self }) => `${name}${self ? " *" : ""}` },
+    { title: "STATE", value: ({ state }) => state },
+    { title: "POOL", value: ({ pool }) => pool },
+    {
+      title: "INTERFACES",
+      value: detailOf(({ interfaces }) =>
+        interfaces.map(({ name, mode }) => `${name} (${mode})`).join(", "),
+      ),
+    },
+    {
+      title: "SESSIONS",
+      value: detailOf(({ sessions }) => formatCount(sessions.total)),
+      align: "right",
+    },
+    {
+      title: "HALF-OPEN",
+      value: detailOf(({ sessions }) => formatCount(sessions.halfOpen)),
+      align: "right",
+    },
+    {
+      title: "ESTABLISHED",
+      value: detailOf(({ sessions }) => formatCount(sessions.established)),
+      align: "right",
+    },
+    {
+      title: "CLOSING",
+      value: detailOf(({ sessions }) => formatCount(sessions.closing)),
+      align: "right",
+    },
+    {
+      title: "TABLE",
+      value: detailOf(({ table }) => `${(loadOf(table) * 100).toFixed(1)} %`),
+      align: "right",
+    },
+    {
+      title: "AGENT UP FOR",
+      value: detailOf(({ startedAtUnixMs }) =>
+        formatDuration(Math.max(0, nowMs - Number(startedAtUnixMs))),
+      ),
+    },
+  ];
+}
+
+/** The share of the session table that is in use, 0 to 1. */
+function loadOf({ entries, capacity }: NodeDetail["table"]): number {
+  return Number(capacity) === 0 ? 0 : Number(entries) / Number(capacity);
+}

@@ -1,0 +1,17 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The router's command: FRR's zebra and bgpd, with Debian's paths, in the node's own /run and /var/log.
+set -euo pipefail
+rack=$(dirname "$0")
+daemons=/usr/lib/frr
+
+install -d -o frr -g frr /run/frr /var/log
+for daemon in zebra bgpd; do
+	# A copy: the daemons read it as user frr, who may not be allowed to read the checkout.
+	install -o frr -g frr -m 640 "$rack/$daemon.conf" "/etc/frr/$daemon.conf"
+	"$daemons/$daemon" --dryrun -f "/etc/frr/$daemon.conf"
+	"$daemons/$daemon" -d -f "/etc/frr/$daemon.conf" -P 0
+done
+# The daemons are on their own, as on a router. Not exec: as a container's process 1 this shell collects the ended ones.
+sleep infinity &
+wait

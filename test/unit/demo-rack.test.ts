@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+// What programs know of the rack, and how they read what it prints.
+
+import { readFileSync } from "node:fs";
+import { isLeft } from "fp-ts/lib/Either.js";
+import test from "ava";
+import { LabError } from "../../ops/lab/errors.ts";
+import {
+  directorOf,
+  DIRECTORS,
+  missingRoutes,
+  RACK,
+  until,
+} from "../../ops/lab/rack.ts";
+import {
+  parseCounters,
+  parsePerCpuCounter,
+  parseRoutes,
+  parseServers,
+} from "../../ops/lab/reports.ts";
+import { formatPrefix } from "../../src/model.ts";
+import { loadConfig } from "../../src/node/config.ts";
+
+test("RACK is what the rack's config says", (t) => {
+  const file = new URL("../../ops/lab/rack/weir.yaml", import.meta.url);
+  const loaded = loadConfig(readFileSync(file, "utf8"));
+  if (isLeft(loaded)) return t.fail(JSON.stringify(loaded.left));
+  const { aggregate, nodes, services } = loaded.right;
+  t.is(formatPrefix(aggregate), RACK.aggregate);
+  t.deepEqual(
+    nodes.map(({ name, pool, routing }) => [
+      name,
+      { address: routing.routerId, pool: formatPrefix(pool) },
+    ]),
+    Object.entries(RACK.directors),
+  );
+  t.deepEqual(
+    services.map(({ vip, servers }) => [
+      vip,
+      servers.map(({ address }) => address),
+    ]),
+    [[RACK.vip, Object.values(RACK.realServers)]],
+  );
+});
+
+test("directorOf() goes by the pools", (t) => {
+  t.is(directorOf("10.200.0.15"), "d1");
+  t.is(directorOf("10.200.0.16"), "d2");
+  t.is(directorOf("10.200.0.48"), undefined);
+  t.is(directorOf(""), undefined);
+});
+
+const ROUTES = JSON.stringify([
+  { dst: "10.1.1.0/24", dev: "eth1", flags: [] },
+  { dst: "10.200.0.0/28", gateway: "10.1.1.2", dev: "eth1" },
+  { dst: "10.200.0.16/28", gateway: "10.1.2.2", dev: "eth2" },
+  ...["192.0.2.10", "10.200.0.0/24"].map((dst) => ({
+    dst,
+    nexthops: [{ gateway: "10.1.2.2" }, { gateway: "10.1.1.2" }],
+  })),
+]);
+
+test("parseRoutes() lists one gateway, several, or none", (t) => {
+  const routes = parseRoutes(ROUTES);
+  t.deepEqual(routes.get("10.1.1.0/24"), []);
+  t.deepEqual(routes.get("10.200.0.0/28"), ["10.1.1.2"]);
+  t.deepEqual(routes.get("192.0.2.10"), ["10.1.2.2", "10.1.1.2"]);
+});
+
+test("missingRoutes() wants the routes of exactly these directors", (t) => {
+  const routes = parseRoutes(ROUTES);
+  t.is(missingRoutes(routes, ["d1", "d2"]), undefined);
+  t.is(
+    missingRoutes(routes, DIRECTORS),
+    "the router has 192.0.2.10 via 10.1.1.2, 10.1.2.2, not via 10.1.1.2, 10.1.2.2, 10.1.3.2",
+  );
+  const late = new Map([...routes, ["10.200.0.32/28", ["10.1.3.2"]]] as const);
+  t.is(
+    missingRoutes(late, ["d1", "d2"]),
+    "the router has 10.200.0.32/28 via 10.1.3.2, not via nobody",
+  );
+});
+
+test("parsePerCpuCounter() adds up what all CPUs have counted", (t) => {
+  const value = (forwarded: number) => ({ value: { received: 9, forwarded } });
+  const dump = [{ formatted: { key: 0, values: [value(3), value(4)] } }];
+  t.is(parsePerCpuCounter(JSON.stringify(dump), "forwarded"), 7);
+});
+
+test("parseCounters() and parseServers() say what they cannot read", (t) => {
+  t.throws(() => parseCounters("no agent"), {
+    instanceOf: LabError,
+    message:
+      "Cannot read `weir counters --json`: it is not JSON: current value is no agent",
+  });
+  t.throws(() => parseServers('[{"address": 1}]'), {
+    instanceOf: LabError,
+    message: /^Cannot read `weir servers --json`: Invalid value 1 /,
+  });
+});
+
+test("until() asks until nothing is missing", async (t) => {
+  const answers = ["not yet", "still not", undefined];
+  await until("have it", async () => answers.shift(), 1_000);
+  t.deepEqual(answers, []);
+});
+
+test("until() takes a LabError for something missing, and gives up", async (t) => {
+  const probe = async () => {
+    throw new LabError("nobody listens");
+  };
+  await t.throwsAsync(until("have it", probe, 10), {
+    instanceOf: LabError,
+    message: "Cannot have it: after 0.01 s, nobody listens",
+  });
+});

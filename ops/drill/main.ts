@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+// `./weir drill`: breaks one part of a rack while traffic runs, and measures what clients notice.
+
+import { randomInt } from "node:crypto";
+import { UsageError } from "../../src/errors.ts";
+import { renderTable } from "../lab/inspect.ts";
+import { DIRECTORS } from "../lab/rack.ts";
+import { readArgs, runProgram } from "../program.ts";
+import { Progress } from "../progress.ts";
+import { AGENT_KILL } from "./agent-kill.ts";
+import { DAEMON_KILL } from "./daemon-kill.ts";
+import {
+  runDrill,
+  type DrillOptions,
+  type DrillResult,
+  type Run,
+  type Scenario,
+} from "./drill.ts";
+
+const HELP = `Usage: ./weir drill SCENARIO [--json] [--runs N] [--seed S] [--break] [--name NAME]
+
+Deploys a rack of its own, breaks one part of it while traffic runs, mends it, and says what clients noticed. Each
+director has its turn. About 20 seconds for each run.
+
+Scenarios:
+  agent-kill    kill the agent of the director that carries a transfer, start it again 10 s later.
+                Bounds: no connection breaks, no transfer stands still for 200 ms, the director forwards all the time
+  daemon-kill   kill a director's gobgpd, start it again 10 s later.
+                Bounds: its routes are back within 10 s without touching the agent, no connection breaks that began
+                after the router had noticed
+
+Options:
+  --runs N      how many runs (default: ${DIRECTORS.length}, one for each director)
+  --seed S      a number that fixes the order and the moments (default: a random one, printed)
+  --break       negative control: really break what the drill watches over; it must fail then
+  --name NAME   the lab's name (default: drill)
+  --json        print one JSON object: {scenario, seed, runs, worst, bounds, ok, ...}
+  -h, --help    this text
+
+Exits with 0 if all runs were within the bounds, else with 1.
+
+Examples:
+  ./weir drill agent-kill
+  ./weir drill daemon-kill --runs 1 --seed 7
+  ./weir drill agent-kill --json | jq .worst.stallMs
+`;
+
+const EXIT_FAILED = 1;
+
+const OPTIONS = {
+  json: { type: "boolean", default: false },
+  runs: { type: "string", default: String(DIRECTORS.length) },
+  seed: { type: "string" },
+  break: { type: "boolean", default: false },
+  name: { type: "string", default: "drill" },
+  help: { type: "boolean", short: "h", default: false },
+} as const;
+
+const RUNS_MAX = 1_000;
+const SEED_MAX = 2 ** 31;
+
+async function main(args: readonly string[]): Promise<number> {
+  const { values, positionals } = readArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: OPTIONS,
+  });
+  const [scenario, ...surplus] = positionals;
+  if (values.help) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  if (scenario === undefined || surplus.length > 0)
+    throw new UsageError(
+      `give exactly one scenario: ${AGENT_KILL.name} or ${DAEMON_KILL.name}`,
+    );
+  const options: DrillOptions = {
+    name: values.name,
+    runs: numberOf("--runs", values.runs, 1, RUNS_MAX),
+    seed:
+      values.seed === undefined
+        ? randomInt(SEED_MAX)
+        : numberOf("--seed", values.seed, 0, SEED_MAX),
+    sabotage: values.break,
+  };
+  switch (scenario) {
+    case AGENT_KILL.name:
+      return report(AGENT_KILL, options, values.json);
+    case DAEMON_KILL.name:
+      return report(DAEMON_KILL, options, values.json);
+    default:
+      throw new UsageError(
+        `there is no scenario ${scenario}; there are ${AGENT_KILL.name} and ${DAEMON_KILL.name}`,
+      );
+  }
+}
+
+function numberOf(
+  option: string,
+  text: string,
+  min: number,
+  max: number,
+): number {
+  const number = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(number >= min && number <= max))
+    throw new UsageError(
+      `${option} takes a number from ${min} to ${max}: current value is ${text}`,
+    );
+  return number;
+}
+
+async function report<R extends Run>(
+  scenario: Scenario<R>,
+  options: DrillOptions,
+  json: boolean,
+): Promise<number> {
+  const progress = new Progress();
+  const result = await runDrill(scenario, options, progress);
+  progress.clear();
+  process.stdout.write(
+    json
+      ? `${JSON.stringify(result, null, 2)}\n`
+      : `\n${render(scenario, result)}`,
+  );
+  return result.ok ? 0 : EXIT_FAILED;
+}
+
+function render<R extends Run>(
+  { headings, cells, notes }: Scenario<R>,
+  { scenario, seed, runs, problems, ok, seconds }: DrillResult<R>,
+): string {
+  const rows = runs.map((run) => [run.director, ...cells(run)]);
+  return `${[
+    renderTable([["DIRECTOR", ...headings], ...rows]),
+    "",
+    ...notes(runs),
+    ok
+      ? `${scenario}: ok, in ${seconds.toFixed(0)} s (seed ${seed})`
+      : `${scenario}: NOT ok, in ${seconds.toFixed(0)} s (seed ${seed})`,
+    ...problems.map((problem) => `  ${problem}`),
+  ].join("\n")}\n`;
+}
+
+await runProgram("drill", main);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * The Node.js addon: the agent's hands on the dataplane. Bytes in, bytes or an errno out, no policy: src/node/dataplane.ts
- * says what the bytes mean and what to do about an errno.
+ * The Node.js addon: the agent's hands on the dataplane. Bytes in, bytes or an errno out, no
+ * policy: src/node/dataplane.ts says what the bytes mean and what to do about an errno.
  *
- * A process has one dataplane. close() and the end of the process release all but what is pinned: maps, and the links
- * that keep the program on its interfaces.
+ * A process has one dataplane. close() and the end of the process release all but what is pinned:
+ * maps, and the links that keep the program on its interfaces.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -102,9 +102,9 @@ static bool use_loaded(struct call *call, const struct weir_layout *layout, bool
 }
 
 /*
- * load({lock, object, pinDir, maxEntries: {map: n}}): {map: {keySize, valueSize, maxEntries}} of all maps. What is pinned in
- * pinDir is adopted, the rest is made and pinned there. EAGAIN if another process has the lock; EEXIST if what is pinned
- * does not fit; nothing has changed then.
+ * load({lock, object, pinDir, maxEntries: {map: n}}): {map: {keySize, valueSize, maxEntries}} of
+ * all maps. What is pinned in pinDir is adopted, the rest is made and pinned there. EAGAIN if
+ * another process has the lock; EEXIST if what is pinned does not fit; nothing has changed then.
  */
 static napi_value weir_load(napi_env env, napi_callback_info info)
 {
@@ -217,7 +217,8 @@ static napi_value read_clock(napi_env env, napi_callback_info info)
 	return result;
 }
 
-/* testRun(frame, ifindex, repeat): {verdict, frame, durationNs}, the duration of one run on average. */
+/* testRun(frame, ifindex, repeat): {verdict, frame, durationNs}, the duration of one run on
+ * average. */
 static napi_value test_run(napi_env env, napi_callback_info info)
 {
 	struct call call = call_begin(env, info, "testRun");

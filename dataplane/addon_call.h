@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * What every function of the addon needs: its arguments, checked, and a JavaScript error made of an errno.
+ * What every function of the addon needs: its arguments, checked, and a JavaScript error made of an
+ * errno.
  *
- * A getter returns false when the argument is unfit; an exception is then pending, and the function returns NULL.
+ * A getter returns false when the argument is unfit; an exception is then pending, and the function
+ * returns NULL.
  */
 #ifndef WEIR_ADDON_CALL_H
 #define WEIR_ADDON_CALL_H
@@ -68,7 +70,8 @@ static napi_value bytes_value(struct call *call, const void *data, size_t length
 	return value;
 }
 
-/* Error{code: 'EINVAL', errno: -22, syscall: 'mapUpdate weir_services'}. `errnum` is positive, `detail` may be empty. */
+/* Error{code: 'EINVAL', errno: -22, syscall: 'mapUpdate weir_services'}. `errnum` is positive,
+ * `detail` may be empty. */
 static napi_value make_error(struct call *call, int errnum, const char *detail)
 {
 	const char *code = strerrorname_np(errnum) ?: "EUNKNOWN";

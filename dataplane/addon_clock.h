@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * The clock that the XDP program reads, seen from user space: the kernel's jiffies. times(2) gives them in units of 10 ms,
- * rounded down, so this clock may be some ticks behind the program's.
+ * The clock that the XDP program reads, seen from user space: the kernel's jiffies. times(2) gives
+ * them in units of 10 ms, rounded down, so this clock may be some ticks behind the program's.
  */
 #ifndef WEIR_ADDON_CLOCK_H
 #define WEIR_ADDON_CLOCK_H
@@ -21,7 +21,8 @@ static __u64 current_tick(void)
 	return now * (NS_PER_SECOND / sysconf(_SC_CLK_TCK)) >> WEIR_TICK_SHIFT;
 }
 
-/* The length of a jiffy: what the coarse clocks advance by (timekeeping_init() and hrtimer_resolution aside, TICK_NSEC). */
+/* The length of a jiffy: what the coarse clocks advance by (timekeeping_init() and
+ * hrtimer_resolution aside, TICK_NSEC). */
 static __u64 jiffy_ns(void)
 {
 	struct timespec resolution;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * How the program gets on an interface and stays there when the agent goes: a link, pinned. Functions return -errno.
+ * How the program gets on an interface and stays there when the agent goes: a link, pinned.
+ * Functions return -errno.
  */
 #ifndef WEIR_ADDON_LINKS_H
 #define WEIR_ADDON_LINKS_H
@@ -32,7 +33,8 @@ static int attached_mode(__u32 ifindex)
 	return query.prog_id == info.id ? query.attach_mode : XDP_ATTACHED_NONE;
 }
 
-/* Has the pinned link of an earlier agent run our program, without a gap. -ENOLINK: it belongs to no or another device. */
+/* Has the pinned link of an earlier agent run our program, without a gap. -ENOLINK: it belongs to
+ * no or another device. */
 static int adopt_link(const char *path, __u32 ifindex)
 {
 	int fd = bpf_obj_get(path), err, mode;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* The addon's access to the elements of any map: bytes in, bytes out, lengths checked against the map. */
+/* The addon's access to the elements of any map: bytes in, bytes out, lengths checked against the
+ * map. */
 #ifndef WEIR_ADDON_MAPS_H
 #define WEIR_ADDON_MAPS_H
 
@@ -38,7 +39,8 @@ static struct bpf_map *get_map(struct call *call)
 	return map ? map : fail_with(call, ENOENT, "the object has no such map");
 }
 
-/* Of one element as the kernel copies it: a per-CPU map has a value for each possible CPU, each rounded up to 8 bytes. */
+/* Of one element as the kernel copies it: a per-CPU map has a value for each possible CPU, each
+ * rounded up to 8 bytes. */
 static size_t value_bytes(const struct bpf_map *map)
 {
 	size_t size = bpf_map__value_size(map);
@@ -100,7 +102,8 @@ static napi_value map_delete(napi_env env, napi_callback_info info)
 	return NULL;
 }
 
-/* mapKeys(map): Buffer with one key after another. Only the agent adds keys, so the walk sees each of them once. */
+/* mapKeys(map): Buffer with one key after another. Only the agent adds keys, so the walk sees each
+ * of them once. */
 static napi_value map_keys(napi_env env, napi_callback_info info)
 {
 	struct call call = call_begin(env, info, "mapKeys");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * How a load meets what an earlier agent has pinned: maps are adopted if they are exactly what this load would make, and
- * the program gets the hash key and the bucket counts with which the pinned tables were filled.
+ * How a load meets what an earlier agent has pinned: maps are adopted if they are exactly what this
+ * load would make, and the program gets the hash key and the bucket counts with which the pinned
+ * tables were filled.
  *
  * Functions return false with a JavaScript exception pending.
  */
@@ -47,7 +48,8 @@ static int keep_log(enum libbpf_print_level level, const char *format, va_list a
 	return 0;
 }
 
-/* Throws EEXIST with `mismatch`, {map, property, found, wanted}, if a pin is not what this load would make. */
+/* Throws EEXIST with `mismatch`, {map, property, found, wanted}, if a pin is not what this load
+ * would make. */
 static bool same(struct call *call, const char *map, const char *property, __u32 found,
 		 __u32 wanted)
 {
@@ -107,8 +109,9 @@ static bool set_sizes(struct call *call, struct bpf_object *object, napi_value s
 }
 
 /*
- * Has the object use the maps that are pinned already. libbpf would do this too, but does not tell which size differs,
- * and version 1.1 refuses each pinned devmap, because the kernel adds a flag to it (BPF_F_RDONLY_PROG).
+ * Has the object use the maps that are pinned already. libbpf would do this too, but does not tell
+ * which size differs, and version 1.1 refuses each pinned devmap, because the kernel adds a flag to
+ * it (BPF_F_RDONLY_PROG).
  */
 static bool adopt_pins(struct call *call, struct bpf_object *object)
 {
@@ -150,7 +153,8 @@ static bool adopt_pins(struct call *call, struct bpf_object *object)
 	return true;
 }
 
-/* The layout that the pinned tables were made with, or a new one. `*fresh` = it has to be written after the load. */
+/* The layout that the pinned tables were made with, or a new one. `*fresh` = it has to be written
+ * after the load. */
 static bool choose_layout(struct call *call, struct bpf_object *object, struct weir_layout *layout,
 			  bool *fresh)
 {
@@ -169,7 +173,7 @@ static bool choose_layout(struct call *call, struct bpf_object *object, struct w
 	wanted.outbound4_buckets = bpf_map__max_entries(outbound);
 	wanted.services_max = bpf_map__max_entries(services);
 
-	/* An agent that died before its load was complete left a layout of zeros, and empty tables. */
+	/* An agent that died before its load was complete left zeros, and empty tables. */
 	*layout = (struct weir_layout){};
 	fd = bpf_obj_get(bpf_map__pin_path(layouts));
 	if (fd < 0 && fd != -ENOENT)

@@ -94,7 +94,8 @@ static void sweep_complete(napi_env env, napi_status status, void *data)
 	sweep_free(sweep);
 }
 
-/* sweep(timeouts): Promise of {result, sessionsPerReal}. `timeouts` has one struct weir_timeouts for each real server. */
+/* sweep(timeouts): Promise of {result, sessionsPerReal}. `timeouts` has one struct weir_timeouts
+ * for each real server. */
 static napi_value sweep(napi_env env, napi_callback_info info)
 {
 	struct call call = call_begin(env, info, "sweep");

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * A SYN becomes a session: the service, a real server by its scheduler, a LIP:port of this node's own pool, and both table
- * entries. The outbound insert, which refuses a key that exists, is the only authority over who owns a LIP:port toward a
- * real server; so ports are reused over real servers and nothing can leak.
+ * A SYN becomes a session: the service, a real server by its scheduler, a LIP:port of this node's
+ * own pool, and both table entries. The outbound insert, which refuses a key that exists, is the
+ * only authority over who owns a LIP:port toward a real server; so ports are reused over real
+ * servers and nothing can leak.
  */
 #ifndef WEIR_CREATE_H
 #define WEIR_CREATE_H
@@ -10,14 +11,12 @@
 #include "egress.h"
 #include "session.h"
 
-#define WEIR_FULL_TRIES                                                                            \
-	2 /* LIP:port candidates that may meet full buckets before the SYN is dropped */
-#define WEIR_GENERATION_TRIES 4 /* compare-and-swaps on the clock before the plain increment */
+/* LIP:port candidates that may meet full buckets before the SYN is dropped. */
+#define WEIR_FULL_TRIES 2
+/* Compare-and-swaps on the clock before the plain increment. */
+#define WEIR_GENERATION_TRIES 4
 
-/* The way out towards clients: their group if it leads where the kernel would send this client, else the kernel itself. */
-#define WEIR_EGRESS_CLIENTS 1
-
-/* The session in the making. Per CPU in a map: both entries would not fit the stack of 512 bytes. */
+/* The session in the making. Per CPU in a map: both entries would not fit the stack. */
 struct weir_draft {
 	struct weir_truth4 truth;
 	struct weir_entry4 index; /* its inbound entry; the key is the packet's */
@@ -65,7 +64,8 @@ __noinline int weir_outbound4_withdraw(const struct weir_truth4 *truth)
 	return outbound4_remove(&ref);
 }
 
-/* Hybrid logical clock: this node's time in ns, but above every generation that it has made or seen. */
+/* Hybrid logical clock: this node's time in ns, but above every generation that it has made or
+ * seen. */
 static __always_inline __u64 weir_next_generation(const struct weir_node *node)
 {
 	__u32 zero = 0;
@@ -85,7 +85,8 @@ static __always_inline __u64 weir_next_generation(const struct weir_node *node)
 	return __sync_fetch_and_add(last, 1) + 1;
 }
 
-/* Two rounds of the finaliser of MurmurHash3. Without a key, so that every node of a rack makes the same choice. */
+/* Two rounds of the finaliser of MurmurHash3. Without a key, so that every node of a rack makes the
+ * same choice. */
 static __always_inline __u32 weir_client_hash(const struct weir_key4 *key)
 {
 	const weir_word *word = (const void *)key;
@@ -116,7 +117,8 @@ static __always_inline __u32 weir_turn(const struct weir_draft *draft,
 	return turn ? __sync_fetch_and_add(turn, 1) : 0;
 }
 
-/* 0 and the real server's index, or -ENOENT if none takes new sessions, or -EINVAL for an index that points nowhere. */
+/* 0 and the real server's index, or -ENOENT if none takes new sessions, or -EINVAL for an index
+ * that points nowhere. */
 static __always_inline int weir_schedule_real(const struct weir_draft *draft, __u32 *real)
 {
 	__u32 index = draft->service, row, size;
@@ -141,8 +143,8 @@ static __always_inline int weir_schedule_real(const struct weir_draft *draft, __
 	return 0;
 }
 
-/* The next LIP:port of the pool. Sequential while they are free, so that the time until a port's reuse is long; each CPU
- * starts at a place of its own, so that two rarely try the same one. */
+/* The next LIP:port of the pool. Sequential while they are free, so that the time until a port's
+ * reuse is long; each CPU starts at a place of its own, so that two rarely try the same one. */
 static __always_inline void weir_next_lport(const struct weir_node *node, __u64 *taken,
 					    struct weir_key4 *key)
 {
@@ -154,7 +156,8 @@ static __always_inline void weir_next_lport(const struct weir_node *node, __u64 
 	key->dport = bpf_htons(node->port_min + candidate / node->pool4_size % ports);
 }
 
-/* Which group leads to the client: WEIR_EGRESS_CLIENTS if one of its hops is the kernel's choice for this address. */
+/* Which group leads to the client: WEIR_EGRESS_CLIENTS if one of its hops is the kernel's choice
+ * for this address. */
 __noinline int weir_client_egress(struct xdp_md *ctx, const struct weir_truth4 *truth)
 {
 	__u32 index = WEIR_EGRESS_CLIENTS;
@@ -167,7 +170,8 @@ __noinline int weir_client_egress(struct xdp_md *ctx, const struct weir_truth4 *
 	for (__u32 i = 0; i < WEIR_HOPS_MAX; i++) {
 		const struct weir_hop *known = &group->hop[i];
 
-		/* A VLAN device is not the group's ifindex, but the neighbour's address behind it is the same. */
+		/* A VLAN device is not the group's ifindex, but the neighbour's address behind it
+		 * is the same. */
 		if (i < group->hops && !__builtin_memcmp(known->dmac, hop.dmac, ETH_ALEN) &&
 		    (known->vlan || known->ifindex == hop.ifindex))
 			return WEIR_EGRESS_CLIENTS;
@@ -207,7 +211,8 @@ static __always_inline int weir_describe(struct xdp_md *ctx, const struct weir_n
 	return 0;
 }
 
-/* Claims a LIP:port for `truth` by inserting it. 0, -ENOSPC for full buckets, -EADDRINUSE if all candidates are taken. */
+/* Claims a LIP:port for `truth` by inserting it. 0, -ENOSPC for full buckets, -EADDRINUSE if all
+ * candidates are taken. */
 static __always_inline int weir_allocate(const struct weir_node *node,
 					 struct weir_counters *counters, struct weir_truth4 *truth)
 {
@@ -218,8 +223,8 @@ static __always_inline int weir_allocate(const struct weir_node *node,
 	if (!taken)
 		return -EINVAL;
 	if (!*taken)
-		*taken =
-			bpf_get_prandom_u32(); /* so that a new incarnation does not meet the ports of the last one */
+		*taken = bpf_get_prandom_u32(); /* so that a new incarnation does not meet the ports
+						   of the last one */
 	for (int i = 0; i < WEIR_PORT_PROBES; i++) {
 		int error;
 
@@ -231,8 +236,8 @@ static __always_inline int weir_allocate(const struct weir_node *node,
 		if (error == -ENOSPC && ++full == WEIR_FULL_TRIES)
 			return -ENOSPC;
 		counters->lport_probe++;
-		*taken +=
-			bpf_get_prandom_u32(); /* one that is taken is likely to be in a run of such */
+		*taken += bpf_get_prandom_u32(); /* one that is taken is likely to be in a run of
+						    such */
 	}
 	return -EADDRINUSE;
 }
@@ -264,9 +269,10 @@ static __always_inline struct weir_draft *weir_new_draft(void)
 }
 
 /*
- * Creates the session of a SYN from this CPU's draft, in which index.key, supersedes, service and now are set; completes
- * the draft. Returns 0; -EEXIST or -EBUSY if another CPU made one meanwhile (look it up again); -ENOENT no real server;
- * -EADDRINUSE no LIP:port; -ENOSPC table full; -EINVAL an index points nowhere.
+ * Creates the session of a SYN from this CPU's draft, in which index.key, supersedes, service and
+ * now are set; completes the draft. Returns 0; -EEXIST or -EBUSY if another CPU made one meanwhile
+ * (look it up again); -ENOENT no real server; -EADDRINUSE no LIP:port; -ENOSPC table full; -EINVAL
+ * an index points nowhere.
  */
 __noinline int weir_create(struct xdp_md *ctx)
 {

@@ -5,16 +5,17 @@
  *   inbound   client -> virtual service   becomes   LIP -> real server
  *   outbound  real server -> LIP          becomes   virtual service -> client
  *
- * A frame's destination says which table to ask: LIPs are within the aggregate. What is not weir's goes to the kernel
- * untouched; what is weir's never does, because the kernel would answer it or send it back to the router.
+ * A frame's destination says which table to ask: LIPs are within the aggregate. What is not weir's
+ * goes to the kernel untouched; what is weir's never does, because the kernel would answer it or
+ * send it back to the router.
  */
 #include <linux/errno.h>
 #include <stdbool.h>
 #include "create.h"
 #include "reset.h"
 
-#define WEIR_CREATE_TRIES                                                                          \
-	2 /* a SYN that lost the race to create its session looks it up once more */
+/* A SYN that lost the race to create its session looks it up once more. */
+#define WEIR_CREATE_TRIES 2
 
 /* Finding, or creating, the session of a packet: WEIR_NEXT with `entry` set, or a verdict. */
 static __always_inline int weir_inbound(struct xdp_md *ctx, struct weir_counters *counters,

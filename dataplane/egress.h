@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * The way out. While the agent renews its lease, the next hops are those of the session's egress group; otherwise, and for
- * WEIR_EGRESS_KERNEL, the kernel's FIB is asked for each packet (+90 ns), so that the kernel's routes and neighbours rule
- * while the agent is away.
+ * The way out. While the agent renews its lease, the next hops are those of the session's egress
+ * group; otherwise, and for WEIR_EGRESS_KERNEL, the kernel's FIB is asked for each packet (+90 ns),
+ * so that the kernel's routes and neighbours rule while the agent is away.
  */
 #ifndef WEIR_EGRESS_H
 #define WEIR_EGRESS_H
@@ -19,7 +19,7 @@ static __always_inline bool weir_lease_valid(__u64 now)
 	return lease && *lease > now;
 }
 
-/* Spreads flows over the hops of a group; a flow stays with its hop as long as their number does. */
+/* Spreads flows over a group's hops; a flow keeps its hop as long as their number stays. */
 static __always_inline __u32 weir_hop_number(const struct weir_entry4 *entry, __u32 hops)
 {
 	__u64 mix = (__u64)entry->new_saddr << 32 ^ (__u64)entry->new_sport << 16 ^
@@ -52,7 +52,8 @@ static __always_inline int weir_group_hop(const struct weir_packet *packet,
 	return 0;
 }
 
-/* Asks the kernel for the way to entry->new_daddr, for a packet of `length` bytes. Returns BPF_FIB_LKUP_RET_*. */
+/* Asks the kernel for the way to entry->new_daddr, for a packet of `length` bytes. Returns
+ * BPF_FIB_LKUP_RET_*. */
 static __always_inline int weir_fib_hop(struct xdp_md *ctx, const struct weir_entry4 *entry,
 					__u16 length, struct weir_hop *hop)
 {
@@ -93,7 +94,8 @@ static __always_inline int weir_find_hop(struct xdp_md *ctx, struct weir_counter
 		counters->passed_no_device++;
 		return XDP_PASS;
 	case BPF_FIB_LKUP_RET_NO_NEIGH:
-		/* Already translated and still addressed to us: the kernel forwards it and resolves the neighbour. */
+		/* Already translated and still addressed to us: the kernel forwards it and resolves
+		 * the neighbour. */
 		counters->passed_no_neighbour++;
 		return XDP_PASS;
 	case BPF_FIB_LKUP_RET_FRAG_NEEDED:
@@ -103,8 +105,9 @@ static __always_inline int weir_find_hop(struct xdp_md *ctx, struct weir_counter
 	}
 }
 
-/* Writes the Ethernet header, with the hop's VLAN tag or without one, and hands the frame to the hop's interface. Always by
- * redirect, also towards the ingress: a veth peer without an XDP program of its own would keep XDP_TX frames in its ring. */
+/* Writes the Ethernet header, with the hop's VLAN tag or without one, and hands the frame to the
+ * hop's interface. Always by redirect, also towards the ingress: a veth peer without an XDP program
+ * of its own would keep XDP_TX frames in its ring. */
 static __always_inline int weir_transmit(struct xdp_md *ctx, struct weir_counters *counters,
 					 const struct weir_packet *packet,
 					 const struct weir_hop *hop)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * The maps of the director. All are pinned by name under /sys/fs/bpf/weir/v<WEIR_LAYOUT_VERSION>, so they outlive the
- * agent. The sizes here are the smallest that load; the agent raises them before the first load.
+ * The maps of the director. All are pinned by name under /sys/fs/bpf/weir/v<WEIR_LAYOUT_VERSION>,
+ * so they outlive the agent. The sizes here are the smallest that load; the agent raises them
+ * before the first load.
  */
 #ifndef WEIR_MAPS_H
 #define WEIR_MAPS_H
@@ -21,7 +22,7 @@ const volatile __u64 weir_jiffy_ns = 4000000; /* 1 s / HZ */
 /* Possible CPUs: each begins at its own share of the LIP:ports. */
 const volatile __u32 weir_cpus = 1;
 
-/* Session table. Written by XDP and by the agent's one writer thread, by the protocol of table.h. */
+/* Session table. Written by XDP and by the agent's one writer thread: see table.h. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -106,7 +107,8 @@ struct {
 	WEIR_PINNED;
 } weir_prefixes SEC(".maps");
 
-/* Tick until which the egress groups are known to be fresh: the agent renews it each 200 ms, one second ahead. */
+/* Tick until which the egress groups are known to be fresh: the agent renews it each 200 ms, one
+ * second ahead. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);

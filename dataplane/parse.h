@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * From a frame to a flow key. A step of the director either decides, by returning an XDP verdict, or passes on, by
- * returning WEIR_NEXT.
+ * From a frame to a flow key. A step of the director either decides, by returning an XDP verdict,
+ * or passes on, by returning WEIR_NEXT.
  */
 #ifndef WEIR_PARSE_H
 #define WEIR_PARSE_H
@@ -32,15 +32,17 @@
 #define WEIR_IP_FRAGMENT 0x3fff /* more-fragments bit and fragment offset */
 #define WEIR_IP_TCP_MIN  40     /* IPv4 and TCP headers without options, bytes */
 
-/* Clang drops a bounds check that it can prove; the verifier, which does not follow the proof, wants to see it. */
+/* Clang drops a bounds check that it can prove; the verifier, which does not follow the proof,
+ * wants to see it. */
 #define weir_unproven(value) asm volatile("" : "+r"(value))
 
-/* Takes from the verifier what it knows of `value`, by way of a word that it does not know: it would follow the rest of the
- * program once for each value. The value stays as it is. */
+/* Takes from the verifier what it knows of `value`, by way of a word that it does not know: it
+ * would follow the rest of the program once for each value. The value stays as it is. */
 #define weir_forget(value, unknown)                                                                \
 	asm volatile("%0 ^= %1; %0 ^= %1" : "+r"(value) : "r"((__u64)(unknown)))
 
-/* What is known of the frame at hand. Without pointers, so that functions which the verifier checks on their own can take it. */
+/* What is known of the frame at hand. Without pointers, so that functions which the verifier checks
+ * on their own can take it. */
 struct weir_packet {
 	struct weir_key4 key; /* as received */
 	__u64 now;            /* tick; the table holds its lower 32 bits */
@@ -85,15 +87,15 @@ static __always_inline __u32 weir_owner(__be32 address)
 	return own ? *own : 0;
 }
 
-/* A packet that weir cannot translate: dropped for `reason` if it is for one of weir's addresses, so that the kernel
- * neither answers nor returns it to the router; the kernel's otherwise. */
+/* A packet that weir cannot translate: dropped for `reason` if it is for one of weir's addresses,
+ * so that the kernel neither answers nor returns it to the router; the kernel's otherwise. */
 static __always_inline int weir_refuse(const struct weir_packet *packet,
 				       struct weir_counters *counters, __u64 *reason)
 {
 	return weir_owner(packet->key.daddr) ? weir_drop(reason) : weir_pass(counters);
 }
 
-/* Offset of the IPv4 header behind up to two VLAN tags, or 0 if the frame carries something else. */
+/* Offset of the IPv4 header behind up to two VLAN tags, or 0 if there is none. */
 static __always_inline __u32 weir_parse_ethernet(void *data, void *data_end)
 {
 	struct ethhdr *eth = data;

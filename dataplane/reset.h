@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* Turning a segment into the RST that answers it (RFC 9293 section 3.5.2: its acknowledgement is the RST's sequence). */
+/* Turning a segment into the RST that answers it (RFC 9293 section 3.5.2: its acknowledgement is
+ * the RST's sequence). */
 #ifndef WEIR_RESET_H
 #define WEIR_RESET_H
 

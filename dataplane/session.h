@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * What TCP's flags do to a session. FIN and RST never stop translation: they only shorten the idle timeout, and whoever
- * sweeps the table acts on that. Only a SYN replaces a closed session.
+ * What TCP's flags do to a session. FIN and RST never stop translation: they only shorten the idle
+ * timeout, and whoever sweeps the table acts on that. Only a SYN replaces a closed session.
  */
 #ifndef WEIR_SESSION_H
 #define WEIR_SESSION_H
@@ -36,8 +36,9 @@ static __always_inline WEIR_BUCKET *weir_outbound4_bucket(__u32 index)
 #include "table.h"
 
 /*
- * The functions of this file are calls of their own, with plain data in and out: the verifier checks each of them once,
- * instead of once for each slot that a key may be found in. The fast path makes one such call, a read.
+ * The functions of this file are calls of their own, with plain data in and out: the verifier
+ * checks each of them once, instead of once for each slot that a key may be found in. The fast path
+ * makes one such call, a read.
  */
 
 /* Copies the entry of `key`; `head` is its slot's. Returns as inbound4_find(). */
@@ -75,9 +76,10 @@ static __always_inline bool weir_is_reset(const struct weir_truth4 *truth)
 }
 
 /*
- * May a SYN at `now` take the client key of this session? Not while the session is open: then the SYN is a repetition, or the
- * real server's to answer (RFC 5961 section 4). A RST of the client alone proves nothing, because nobody checks its sequence
- * number here: it counts when no data has followed it for the grace time. Until then the SYN goes to the real server too.
+ * May a SYN at `now` take the client key of this session? Not while the session is open: then the
+ * SYN is a repetition, or the real server's to answer (RFC 5961 section 4). A RST of the client
+ * alone proves nothing, because nobody checks its sequence number here: it counts when no data has
+ * followed it for the grace time. Until then the SYN goes to the real server too.
  */
 static __always_inline bool weir_is_closed(const struct outbound4_ref *truth, __u32 now)
 {
@@ -119,7 +121,8 @@ __noinline int weir_is_indexed(const struct weir_entry4 *entry)
 	return !inbound4_find(&key, &index) && index.slot->generation == entry->generation;
 }
 
-/* Writes the time of the last packet into the inbound entry, so that the next one of this second need not. */
+/* Writes the time of the last packet into the inbound entry, so that the next one of this second
+ * need not. */
 __noinline int weir_touch_index(const struct weir_packet *packet)
 {
 	struct inbound4_ref index = {};
@@ -144,7 +147,7 @@ static __always_inline void weir_note_reset(const struct weir_packet *packet,
 		outbound4_advance(truth, WEIR_FLAG_RST_REAL, WEIR_SYN);
 }
 
-/* Data after the grace time: the RST was not for real. Forgotten, because ticks wrap after weeks. */
+/* Data after the grace time: the RST is forgotten, because ticks wrap after weeks. */
 static __always_inline void weir_note_seen(const struct weir_packet *packet,
 					   struct outbound4_ref *truth)
 {
@@ -170,8 +173,9 @@ static __always_inline void weir_note_state(struct weir_counters *counters,
 }
 
 /*
- * What a segment does to the truth of its session, whose key and generation are given. `side` is WEIR_FLAG_FIN_CLIENT for
- * segments from the client, WEIR_FLAG_FIN_REAL for those from the real server. -ENOENT if the session has gone.
+ * What a segment does to the truth of its session, whose key and generation are given. `side` is
+ * WEIR_FLAG_FIN_CLIENT for segments from the client, WEIR_FLAG_FIN_REAL for those from the real
+ * server. -ENOENT if the session has gone.
  */
 __noinline int weir_note(const struct weir_packet *packet, const struct weir_key4 *key,
 			 __u64 generation, __u16 side)
@@ -231,7 +235,8 @@ static __always_inline void weir_client_segment(const struct weir_packet *packet
 	weir_note(packet, &key, entry->generation, WEIR_FLAG_FIN_CLIENT);
 }
 
-/* A segment of a known session from the real server. -ESTALE for a SYN/ACK of a session that lost its client key. */
+/* A segment of a known session from the real server. -ESTALE for a SYN/ACK of a session that lost
+ * its client key. */
 static __always_inline int weir_real_segment(const struct weir_packet *packet,
 					     const struct weir_entry4 *entry, __u64 head)
 {

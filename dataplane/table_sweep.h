@@ -13,7 +13,7 @@
 #define WEIR_BUSY_MAX     64 /* BUSY slots watched at a time; others wait for a later pass */
 #define WEIR_BUSY_TICKS   WEIR_TICKS_PER_SECOND
 #define WEIR_ORPHAN_TICKS (20 * WEIR_TICKS_PER_SECOND)
-#define WEIR_FUTURE_TICKS (60 * WEIR_TICKS_PER_SECOND) /* a tick this little ahead of now is now */
+#define WEIR_FUTURE_TICKS (60 * WEIR_TICKS_PER_SECOND) /* so little ahead of now is now */
 
 /* Time in quarantine is kept in a DEAD head's flags: units of 2^8 ticks (268 ms), 15 bits, and a
  * bit that says so. Five units apart are four whole ones at least, 1.07 s. */

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* Rewriting a segment's addresses, ports, TTL and checksums, all by differences that are constant for a session. */
+/* Rewriting a segment's addresses, ports, TTL and checksums, all by differences that are constant
+ * for a session. */
 #ifndef WEIR_TRANSLATE_H
 #define WEIR_TRANSLATE_H
 
 #include "parse.h"
 #include "session_rules.h"
 
-/* One's complement sum of 16-bit words, folded (RFC 1071). Three folds: 64 to 33, to 18, to 17, to 16 bits. */
+/* One's complement sum of 16-bit words, folded (RFC 1071). Three folds: 64 to 33, to 18, to 17, to
+ * 16 bits. */
 static __always_inline __u16 weir_fold(__u64 sum)
 {
 	sum = (sum & 0xffffffff) + (sum >> 32);
@@ -34,7 +36,8 @@ static __always_inline void weir_set_deltas(struct weir_entry4 *entry)
 	entry->l4_delta = weir_fold(addresses + ports);
 }
 
-/* Translates the segment in place, by a copy of its entry. Only the Ethernet header keeps its old content. */
+/* Translates the segment in place, by a copy of its entry. Only the Ethernet header keeps its old
+ * content. */
 static __always_inline int weir_translate(struct xdp_md *ctx, struct weir_counters *counters,
 					  const struct weir_packet *packet,
 					  const struct weir_entry4 *entry)

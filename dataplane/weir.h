@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * The memory that the XDP program and user space share. This file is the one source of these layouts: the TypeScript
- * side (src/node/layout.ts) is generated from the BTF that clang makes of it.
+ * The memory that the XDP program and user space share. This file is the one source of these
+ * layouts: the TypeScript side (src/node/layout.ts) is generated from the BTF that clang makes of
+ * it.
  *
- * Byte order: __be16 and __be32 are as on the wire, everything else is the host's. Addresses in configuration maps are
- * 16 bytes (IPv4 as ::ffff:a.b.c.d, RFC 4291 section 2.5.5.2); the session table has one instance for each key width.
- * Time is counted in ticks of 2^20 ns (1.05 ms) of the kernel's jiffies, which cost nothing to read in XDP (the coarse
- * monotonic clock: 18 ns). The table holds the lower 32 bits, compared by signed difference.
+ * Byte order: __be16 and __be32 are as on the wire, everything else is the host's. Addresses in
+ * configuration maps are 16 bytes (IPv4 as ::ffff:a.b.c.d, RFC 4291 section 2.5.5.2); the session
+ * table has one instance for each key width. Time is counted in ticks of 2^20 ns (1.05 ms) of the
+ * kernel's jiffies, which cost nothing to read in XDP (the coarse monotonic clock: 18 ns). The
+ * table holds the lower 32 bits, compared by signed difference.
  */
 #ifndef WEIR_H
 #define WEIR_H
@@ -22,14 +24,16 @@
 #define WEIR_TICK_SHIFT       20 /* ns >> WEIR_TICK_SHIFT = ticks */
 #define WEIR_TICKS_PER_SECOND 954
 /* A prime: the size of a maglev table (Maglev, NSDI 2016, section 3.4). */
-#define WEIR_SCHEDULE_SIZE 16381
-#define WEIR_HOPS_MAX      8  /* routers in one egress group */
-#define WEIR_EGRESS_KERNEL 0  /* the egress group that asks the kernel's FIB for each packet */
-#define WEIR_PORT_PROBES   16 /* LIP:port candidates that one SYN may try */
+#define WEIR_SCHEDULE_SIZE  16381
+#define WEIR_HOPS_MAX       8  /* routers in one egress group */
+#define WEIR_EGRESS_KERNEL  0  /* the egress group that asks the kernel's FIB for each packet */
+#define WEIR_EGRESS_CLIENTS 1  /* the group towards clients; one for each real server follows */
+#define WEIR_PORT_PROBES    16 /* LIP:port candidates that one SYN may try */
 /* Data seen later than this after a RST restores a session. */
 #define WEIR_RESET_GRACE_TICKS (2 * WEIR_TICKS_PER_SECOND)
 
-/* The states of a slot's head. From WEIR_LIVE on, the slot is occupied; a later state is a higher number. */
+/* The states of a slot's head. From WEIR_LIVE on, the slot is occupied; a later state is a higher
+ * number. */
 #define WEIR_EMPTY       0
 #define WEIR_BUSY        1 /* being written: its owner publishes it soon */
 #define WEIR_DEAD        2 /* deleted: the sweep empties it a pass (at least 1 s) later */
@@ -40,15 +44,17 @@
 #define WEIR_FIN_ONE     6 /* one side has sent its FIN */
 #define WEIR_FIN_BOTH    7 /* both sides have */
 
-/* The 16 flags of a head. Bits 12 to 15 hold the forwarding mode, which never changes during a session. */
+/* The 16 flags of a head. Bits 12 to 15 hold the forwarding mode, which never changes during a
+ * session. */
 #define WEIR_FLAG_FIN_CLIENT 0x0001
 #define WEIR_FLAG_FIN_REAL   0x0002
 #define WEIR_FLAG_RST_REAL   0x0004 /* the real server has sent a RST */
 #define WEIR_MODE_SHIFT      12
 #define WEIR_MODE_FULLNAT    0
 
-/* A slot's head: fingerprint 16 | version 24 | flags 16 | state 8. The version rises at each change of occupant, so a
- * compare-and-swap with an old head never touches another session. See table.h for the protocol. */
+/* A slot's head: fingerprint 16 | version 24 | flags 16 | state 8. The version rises at each change
+ * of occupant, so a compare-and-swap with an old head never touches another session. See table.h
+ * for the protocol. */
 #define WEIR_HEAD(fingerprint, version, flags, state)                                              \
 	((__u64)(fingerprint) << 48 | ((__u64)(version) & 0xffffff) << 24 | (__u64)(flags) << 8 |  \
 	 (state))
@@ -58,8 +64,8 @@
 #define WEIR_HEAD_FINGERPRINT(head) ((__u16)((head) >> 48))
 #define WEIR_HEAD_IDENTITY(head)    ((head) >> 24) /* fingerprint and version: who lives here */
 
-/* A fact that XDP learns once: {slot version 24 | valid 8 | value 32}, set by one compare-and-swap, so that a program
- * that stalled cannot write into the slot's next occupant. */
+/* A fact that XDP learns once: {slot version 24 | valid 8 | value 32}, set by one compare-and-swap,
+ * so that a program that stalled cannot write into the slot's next occupant. */
 #define WEIR_FACT_VALID 0x01
 #define WEIR_FACT(version, value)                                                                  \
 	((__u64)((version) & 0xffffff) << 40 | (__u64)WEIR_FACT_VALID << 32 | (__u32)(value))
@@ -76,10 +82,11 @@ struct weir_key4 {
 _Static_assert(sizeof(struct weir_key4) == 16, "two words");
 
 /*
- * What a packet needs, in one cache line. In the inbound table the key is client -> virtual service and the new tuple is
- * LIP -> real server; in the outbound table the key is real server -> LIP and the new tuple is virtual service -> client.
- * The new tuple reversed is therefore the other entry's key. Written whole while the slot is BUSY; afterwards only `seen`
- * (plain store, at most once a second) and the facts change.
+ * What a packet needs, in one cache line. In the inbound table the key is client -> virtual service
+ * and the new tuple is LIP -> real server; in the outbound table the key is real server -> LIP and
+ * the new tuple is virtual service -> client. The new tuple reversed is therefore the other entry's
+ * key. Written whole while the slot is BUSY; afterwards only `seen` (plain store, at most once a
+ * second) and the facts change.
  */
 struct weir_entry4 {
 	struct weir_key4 key;
@@ -98,10 +105,10 @@ struct weir_entry4 {
 };
 _Static_assert(sizeof(struct weir_entry4) == 64, "one cache line");
 
-/* The outbound entry is the truth about a session. Its second line is touched at transitions only. */
+/* The outbound entry is the truth about a session. Its second line is for transitions. */
 struct weir_truth4 {
 	struct weir_entry4 entry;
-	__u64 supersedes; /* highest generation of this client key that the creator knew; 0 = none */
+	__u64 supersedes; /* highest generation of the client key before it; 0 = none */
 	__u32 origin;     /* the node that allocated LIP:port */
 	__u32 reset;      /* tick of the last RST; 0 = none */
 	__u64 client_isn_fact;
@@ -113,8 +120,8 @@ struct weir_truth4 {
 };
 _Static_assert(sizeof(struct weir_truth4) == 128, "two cache lines");
 
-/* Seven slots, then one line with their heads. slot[7] of either bucket is the head line, so `fingerprint & 7` needs no
- * bounds check when it is only prefetched. */
+/* Seven slots, then one line with their heads. slot[7] of either bucket is the head line, so
+ * `fingerprint & 7` needs no bounds check when it is only prefetched. */
 struct weir_inbound4_bucket {
 	struct weir_entry4 slot[WEIR_SLOTS];
 	__u64 head[WEIR_SLOTS];
@@ -136,15 +143,16 @@ struct weir_record4 {
 };
 _Static_assert(sizeof(struct weir_record4) == 136, "packed by nature");
 
-/* Written by whoever creates the pins, read by every later agent: what must be the same for the pinned tables to mean
- * anything. */
+/* Written by whoever creates the pins, read by every later agent: what must be the same for the
+ * pinned tables to mean anything. */
 struct weir_layout {
 	__u32 version; /* WEIR_LAYOUT_VERSION */
 	__u32 inbound4_buckets;
 	__u32 outbound4_buckets;
 	__u32 services_max;
 	__u64 hash_key[2]; /* of SipHash-1-3; random, so that nobody can aim flows at one bucket */
-	__u64 incarnation; /* when the pins were made, ns since 1970: names one run of a node's dataplane */
+	__u64 incarnation; /* when the pins were made, ns since 1970: names one run of a node's
+			      dataplane */
 };
 _Static_assert(sizeof(struct weir_layout) == 40, "");
 
@@ -154,7 +162,8 @@ struct weir_address {
 
 /* Where the node stands. Written by the agent before the program is attached and at reload. */
 struct weir_node {
-	__be32 aggregate4; /* covers the pools of all nodes; destinations within it are looked up as outbound */
+	__be32 aggregate4; /* covers the pools of all nodes; destinations within it are looked up as
+			      outbound */
 	__be32 aggregate4_mask;
 	__u32 pool4; /* host order: first LIP of this node's own pool */
 	__u32 pool4_size;
@@ -176,19 +185,21 @@ _Static_assert(sizeof(struct weir_service_key) == 20, "");
 #define WEIR_SCHEDULER_RR     0
 #define WEIR_SCHEDULER_MAGLEV 1
 
-/* A virtual service. The agent fills a row of weir_schedules, then points `schedule` at it with one 64-bit store: each
- * service owns rows 2i and 2i + 1 and alternates between them. */
+/* A virtual service. The agent fills a row of weir_schedules, then points `schedule` at it with one
+ * 64-bit store: each service owns rows 2i and 2i + 1 and alternates between them. */
 struct weir_service {
 	struct weir_service_key
 		key; /* checked against the packet: an index that changed hands is noticed */
 	__u8 scheduler;
 	__u8 mode;
 	__u16 pad;
-	__u64 schedule; /* row 32 | entries in use 32; no entries = no real server takes new sessions */
+	__u64 schedule; /* row 32 | entries in use 32; no entries = no real server takes new
+			   sessions */
 };
 _Static_assert(sizeof(struct weir_service) == 32, "");
 
-/* The order of real servers: a maglev table indexed by the client's hash, or a weighted round robin indexed in turn. */
+/* The order of real servers: a maglev table indexed by the client's hash, or a weighted round robin
+ * indexed in turn. */
 struct weir_schedule {
 	__u16 real[WEIR_SCHEDULE_SIZE + 3];
 };
@@ -197,8 +208,8 @@ _Static_assert(sizeof(struct weir_schedule) == 32768, "");
 struct weir_real_server {
 	struct weir_address raddr;
 	__be16 rport;
-	__u16 egress; /* egress group towards it */
-	__u16 service; /* index of its service: an address that serves two services has two of these */
+	__u16 egress;  /* egress group towards it */
+	__u16 service; /* index of its service: a server of two services is here twice */
 	__u8 used;
 	__u8 pad;
 };
@@ -213,14 +224,16 @@ struct weir_hop {
 };
 _Static_assert(sizeof(struct weir_hop) == 20, "");
 
-/* The next hops towards one destination; a flow always uses the same one of `hops`. None = ask the kernel's FIB. */
+/* The next hops towards one destination; a flow always uses the same one of `hops`. None = ask the
+ * kernel's FIB. */
 struct weir_egress_group {
 	__u32 hops;
 	struct weir_hop hop[WEIR_HOPS_MAX];
 };
 _Static_assert(sizeof(struct weir_egress_group) == 164, "");
 
-/* Longest-prefix map of the addresses that are weir's: what misses the tables and is within one is never passed on. */
+/* Longest-prefix map of the addresses that are weir's: what misses the tables and is within one is
+ * never passed on. */
 struct weir_prefix {
 	__u32 length; /* of the 128-bit form */
 	struct weir_address address;
@@ -228,7 +241,8 @@ struct weir_prefix {
 #define WEIR_OWN_VIP  1
 #define WEIR_OWN_POOL 2
 
-/* How long a silent session outlives its timeout and a quarter of it: so that a node which hears of it late keeps it too. */
+/* How long a silent session outlives its timeout and a quarter of it: so that a node which hears of
+ * it late keeps it too. */
 #define WEIR_MARGIN_TICKS (5 * WEIR_TICKS_PER_SECOND)
 
 /* Idle timeouts in ticks, one set for each index of weir_real_servers. */
@@ -241,32 +255,32 @@ struct weir_timeouts {
 _Static_assert(sizeof(struct weir_timeouts) == 16, "");
 
 /*
- * One per-CPU set. A field's name is the metric's name and the drop reason. received = forwarded + all passed_* + all
- * drop_*: the test suite checks that sum.
+ * One per-CPU set. A field's name is the metric's name and the drop reason. received = forwarded +
+ * all passed_* + all drop_*: the test suite checks that sum.
  */
 struct weir_counters {
-	__u64 received;       /* frames that the program saw */
-	__u64 forwarded;      /* translated and sent; expected */
-	__u64 passed_foreign; /* not for weir, given to the kernel untouched; expected */
-	__u64 passed_no_neighbour; /* translated, given to the kernel to resolve the next hop; expected now and then */
-	__u64 passed_no_device; /* translated, given to the kernel: the way out is none of weir's interfaces */
-	__u64 drop_malformed; /* header cut short or lengths that contradict each other; not expected */
-	__u64 drop_fragment; /* IPv4 fragment for a VIP or a LIP; not expected behind a router with a fit MTU */
-	__u64 drop_ip_options; /* IPv4 options; not expected */
-	__u64 drop_protocol; /* a protocol that no service has, for a VIP or a LIP; scans, expected */
+	__u64 received;            /* frames that the program saw */
+	__u64 forwarded;           /* translated and sent; expected */
+	__u64 passed_foreign;      /* not for weir, given to the kernel untouched; expected */
+	__u64 passed_no_neighbour; /* translated, the kernel resolves the next hop; now and then */
+	__u64 passed_no_device;    /* translated, the kernel has another way out for it */
+	__u64 drop_malformed;      /* lengths contradict each other; not expected */
+	__u64 drop_fragment;       /* IPv4 fragment; not expected behind routers of a fit MTU */
+	__u64 drop_ip_options;     /* IPv4 options; not expected */
+	__u64 drop_protocol;       /* a protocol that no service has; scans, expected */
 	__u64 drop_no_service;     /* VIP without a service on that port; scans, expected */
 	__u64 drop_no_session;     /* not a SYN and no session; expected after a timeout */
 	__u64 drop_no_real_server; /* no real server takes new sessions; not expected */
-	__u64 drop_no_lport; /* every LIP:port tried is in use toward that real server; not expected */
-	__u64 drop_table_full; /* both buckets full; not expected below 65 % load */
-	__u64 drop_busy; /* the entry is being written at this moment; expected rarely, TCP repeats */
-	__u64 drop_not_indexed; /* SYN/ACK of a session that lost its client key; answered with a RST; expected rarely */
-	__u64 drop_ttl;      /* TTL would reach 0; not expected */
-	__u64 drop_no_route; /* the kernel's FIB has no way there; not expected */
-	__u64 drop_no_device; /* an egress group's hop is on none of weir's interfaces; not expected */
-	__u64 drop_too_big;      /* larger than the next hop's MTU; not expected */
-	__u64 drop_headroom;     /* no room for a VLAN tag; not expected */
-	__u64 drop_inconsistent; /* an index in a map points nowhere; never expected */
+	__u64 drop_no_lport;       /* every LIP:port tried is in use; not expected */
+	__u64 drop_table_full;     /* both buckets full; not expected below 65 % load */
+	__u64 drop_busy;           /* the entry is being written; expected rarely, TCP repeats */
+	__u64 drop_not_indexed;    /* SYN/ACK of a session without its client key; rarely */
+	__u64 drop_ttl;            /* TTL would reach 0; not expected */
+	__u64 drop_no_route;       /* the kernel's FIB has no way there; not expected */
+	__u64 drop_no_device;      /* a group's hop is on none of weir's interfaces; not expected */
+	__u64 drop_too_big;        /* larger than the next hop's MTU; not expected */
+	__u64 drop_headroom;       /* no room for a VLAN tag; not expected */
+	__u64 drop_inconsistent;   /* an index in a map points nowhere; never expected */
 	/* Events: not part of the sum. */
 	__u64 session_created;
 	__u64 session_replaced; /* of those created: took over the client key of a closed session */

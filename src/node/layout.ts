@@ -21,6 +21,7 @@ export const WEIR_TICKS_PER_SECOND = 954;
 export const WEIR_SCHEDULE_SIZE = 16381;
 export const WEIR_HOPS_MAX = 8;
 export const WEIR_EGRESS_KERNEL = 0;
+export const WEIR_EGRESS_CLIENTS = 1;
 export const WEIR_PORT_PROBES = 16;
 export const WEIR_RESET_GRACE_TICKS = 1908;
 export const WEIR_EMPTY = 0;

@@ -28,8 +28,8 @@ const IPPROTO_TCP = 6;
 /** The prefix of IPv4-mapped addresses, ::ffff:0:0/96. */
 const MAPPED_LENGTH = 96;
 
-/** The egress group towards clients. Group 0 asks the kernel; after this one there is one for each real server. */
-export const EGRESS_CLIENTS = 1;
+/** The egress group towards clients. */
+export const EGRESS_CLIENTS = layout.WEIR_EGRESS_CLIENTS;
 
 /** The egress group towards a real server. */
 export function egressOf(real: number): number {

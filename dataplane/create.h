@@ -127,7 +127,8 @@ static __always_inline int weir_schedule_real(const struct weir_draft *draft, __
 	__u64 current, turn;
 
 	if (!service || service->key.vaddr.word[3] != draft->index.key.daddr ||
-	    service->key.vport != draft->index.key.dport)
+	    service->key.vport != draft->index.key.dport ||
+	    service->key.proto != draft->index.key.proto)
 		return -EINVAL;
 	current = *(volatile __u64 *)&service->schedule;
 	row = current >> 32;
@@ -135,8 +136,7 @@ static __always_inline int weir_schedule_real(const struct weir_draft *draft, __
 	if (!size)
 		return -ENOENT;
 	schedule = bpf_map_lookup_elem(&weir_schedules, &row);
-	turn = weir_turn(draft, service) % size;
-	weir_unproven(turn);
+	turn = weir_opaque((__u64)(weir_turn(draft, service) % size));
 	if (!schedule || turn >= WEIR_SCHEDULE_SIZE)
 		return -EINVAL;
 	*real = schedule->real[turn];
@@ -222,9 +222,9 @@ static __always_inline int weir_allocate(const struct weir_node *node,
 
 	if (!taken)
 		return -EINVAL;
+	/* Begin anywhere, so that a new incarnation does not meet the ports of the last one. */
 	if (!*taken)
-		*taken = bpf_get_prandom_u32(); /* so that a new incarnation does not meet the ports
-						   of the last one */
+		*taken = bpf_get_prandom_u32();
 	for (int i = 0; i < WEIR_PORT_PROBES; i++) {
 		int error;
 
@@ -236,8 +236,8 @@ static __always_inline int weir_allocate(const struct weir_node *node,
 		if (error == -ENOSPC && ++full == WEIR_FULL_TRIES)
 			return -ENOSPC;
 		counters->lport_probe++;
-		*taken += bpf_get_prandom_u32(); /* one that is taken is likely to be in a run of
-						    such */
+		/* One that is taken is likely to be in a run of such: leap. */
+		*taken += bpf_get_prandom_u32();
 	}
 	return -EADDRINUSE;
 }

@@ -25,8 +25,8 @@ static __always_inline __u32 weir_hop_number(const struct weir_entry4 *entry, __
 	__u64 mix = (__u64)entry->new_saddr << 32 ^ (__u64)entry->new_sport << 16 ^
 		    entry->new_daddr ^ entry->new_dport;
 
-	return (mix * 0x9e3779b97f4a7c15ULL >> 32) * hops >>
-	       32; /* by the upper bits, which depend on all of mix */
+	/* By the upper bits, which depend on all of mix. */
+	return (mix * 0x9e3779b97f4a7c15ULL >> 32) * hops >> 32;
 }
 
 static __always_inline int weir_group_hop(const struct weir_packet *packet,
@@ -44,8 +44,7 @@ static __always_inline int weir_group_hop(const struct weir_packet *packet,
 	hops = *(volatile __u32 *)&group->hops;
 	if (!hops || hops > WEIR_HOPS_MAX)
 		return -ENOENT;
-	number = weir_hop_number(entry, hops);
-	weir_unproven(number);
+	number = weir_opaque(weir_hop_number(entry, hops));
 	if (number >= WEIR_HOPS_MAX)
 		return -ENOENT;
 	*hop = group->hop[number];

@@ -12,6 +12,7 @@
 #include <linux/tcp.h>
 #include <bpf/bpf_endian.h>
 #include "maps.h"
+#include "table_words.h"
 
 #define WEIR_NEXT -1 /* no verdict yet */
 
@@ -31,10 +32,6 @@
 
 #define WEIR_IP_FRAGMENT 0x3fff /* more-fragments bit and fragment offset */
 #define WEIR_IP_TCP_MIN  40     /* IPv4 and TCP headers without options, bytes */
-
-/* Clang drops a bounds check that it can prove; the verifier, which does not follow the proof,
- * wants to see it. */
-#define weir_unproven(value) asm volatile("" : "+r"(value))
 
 /* Takes from the verifier what it knows of `value`, by way of a word that it does not know: it
  * would follow the rest of the program once for each value. The value stays as it is. */

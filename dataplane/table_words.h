@@ -41,13 +41,15 @@ static __always_inline __u64 weir_cas(__u64 *word, __u64 expected, __u64 desired
 	return __sync_val_compare_and_swap(word, expected, desired);
 }
 
-/* The same number, but clang forgets what it knows about it. If it knows that an index is at most
- * 7, it turns `< 7` into `!= 7`, from which the verifier of Linux 6.1 learns no bound. */
-static __always_inline __u32 weir_opaque(__u32 number)
-{
-	asm volatile("" : "+r"(number));
-	return number;
-}
+/* The same number, but clang forgets what it knows about it. It drops a bounds check that it can
+ * prove, or turns `< 7` into `!= 7` for an index of at most 7; the verifier does not follow the
+ * proof, and Linux 6.1's learns no bound from `!=`. */
+#define weir_opaque(number)                                                                        \
+	({                                                                                         \
+		__typeof__(number) opaque = (number);                                              \
+		asm volatile("" : "+r"(opaque));                                                   \
+		opaque;                                                                            \
+	})
 
 /* Loads before this call happen before loads after it; see "Memory order" in table.h. */
 static __always_inline void weir_order_loads(void)
@@ -218,7 +220,7 @@ static __always_inline int weir_fact_set(__u64 *fact, __u64 seen_head, __u32 val
 
 static __always_inline __u32 weir_probe(__u16 fingerprint, int probe)
 {
-	return weir_opaque((fingerprint + probe) & 7);
+	return weir_opaque((__u32)(fingerprint + probe) & 7);
 }
 
 static __always_inline int weir_count_empty(const __u64 *heads)
@@ -228,7 +230,7 @@ static __always_inline int weir_count_empty(const __u64 *heads)
 	/* By the borrow of a subtraction, not by a branch: the verifier would follow both. */
 	WEIR_UNROLL
 	for (int i = 0; i < WEIR_SLOTS; i++)
-		empty += (weir_opaque(WEIR_HEAD_STATE(weir_load(&heads[i]))) - 1) >> 31;
+		empty += (weir_opaque((__u32)WEIR_HEAD_STATE(weir_load(&heads[i]))) - 1) >> 31;
 	return empty;
 }
 

@@ -15,10 +15,11 @@
 #include <bpf/libbpf.h>
 #include "addon_call.h"
 #include "addon_clock.h"
+#include "addon_events.h"
+#include "addon_jobs.h"
 #include "addon_links.h"
 #include "addon_maps.h"
 #include "addon_pins.h"
-#include "addon_sessions.h"
 #include "addon_state.h"
 #include "table_user.h"
 #include "weir.h"
@@ -27,6 +28,7 @@
 #define FRAME_MAX    65535 /* bytes that testRun takes */
 #define FRAME_GROWTH 256   /* bytes that a program may add to them */
 
+/* The threads have ended. */
 static void release(void)
 {
 	if (dataplane.mapped)
@@ -40,22 +42,25 @@ static void release(void)
 	dataplane.owner = NULL;
 }
 
-/* close(): undefined. EBUSY while a sweep runs. */
-static napi_value weir_close(napi_env env, napi_callback_info info)
+/* close(): undefined. Waits for the jobs that are queued, and settles them. */
+static napi_value close_dataplane(napi_env env, napi_callback_info info)
 {
-	struct call call = call_begin(env, info, "close");
-
-	if (dataplane.sweeping)
-		return fail_with(&call, EBUSY, "a sweep is running");
-	release();
+	(void)info;
+	if (dataplane.owner == env) {
+		events_stop(env);
+		writer_finish(env);
+		release();
+	}
 	return NULL;
 }
 
 static void environment_ends(void *env)
 {
-	/* A sweep in progress reads the tables: then the end of the process has to unmap them. */
-	if (dataplane.owner == env && !dataplane.sweeping)
+	if (dataplane.owner == env) {
+		events_stop(env);
+		writer_abandon();
 		release();
+	}
 }
 
 /* Before any pin is opened; held until release(). EAGAIN if another process has it. */
@@ -98,6 +103,9 @@ static bool use_loaded(struct call *call, const struct weir_layout *layout, bool
 	if (err)
 		return fail_with(call, -err, "mapping the session table");
 	dataplane.mapped = true;
+	err = writer_start(call->env);
+	if (err)
+		return fail_with(call, -err, "the writer thread");
 	return true;
 }
 
@@ -106,7 +114,7 @@ static bool use_loaded(struct call *call, const struct weir_layout *layout, bool
  * all maps. What is pinned in pinDir is adopted, the rest is made and pinned there. EAGAIN if
  * another process has the lock; EEXIST if what is pinned does not fit; nothing has changed then.
  */
-static napi_value weir_load(napi_env env, napi_callback_info info)
+static napi_value load_dataplane(napi_env env, napi_callback_info info)
 {
 	struct call call = call_begin(env, info, "load");
 	char lock[PATH_MAX], object_path[PATH_MAX], pin_dir[PATH_MAX];
@@ -123,10 +131,11 @@ static napi_value weir_load(napi_env env, napi_callback_info info)
 	    !get_string(&call, value, "pinDir", pin_dir, sizeof(pin_dir)) ||
 	    !get_property(&call, call.argument[0], "maxEntries", &sizes))
 		return NULL;
-	if (dataplane.object)
+	/* Another environment, a worker's, may be at the same. */
+	if (!__sync_bool_compare_and_swap(&dataplane.owner, NULL, env))
 		return fail_with(&call, EBUSY, "a dataplane is loaded already");
 	if (!take_lock(&call, lock))
-		return NULL;
+		goto out;
 	LIBBPF_OPTS(bpf_object_open_opts, options, .pin_root_path = pin_dir);
 
 	log_tail[0] = '\0';
@@ -136,7 +145,6 @@ static napi_value weir_load(napi_env env, napi_callback_info info)
 		fail_with_log(&call, errno, object_path);
 		goto out;
 	}
-	dataplane.owner = env;
 	dataplane.cpus = libbpf_num_possible_cpus();
 	strcpy(dataplane.pin_dir, pin_dir);
 	if (!set_sizes(&call, dataplane.object, sizes) ||
@@ -158,7 +166,7 @@ out:
 }
 
 /* attach(ifindex): {adopted, mode}, mode as XDP_ATTACHED_*. The link outlives the process. */
-static napi_value weir_attach(napi_env env, napi_callback_info info)
+static napi_value attach_program(napi_env env, napi_callback_info info)
 {
 	struct call call = call_begin(env, info, "attach");
 	char path[PATH_MAX + 32];
@@ -186,7 +194,7 @@ static napi_value weir_attach(napi_env env, napi_callback_info info)
 }
 
 /* detach(ifindex): undefined. ENOENT if there is no pinned link. */
-static napi_value weir_detach(napi_env env, napi_callback_info info)
+static napi_value detach_program(napi_env env, napi_callback_info info)
 {
 	struct call call = call_begin(env, info, "detach");
 	char path[PATH_MAX + 32];
@@ -254,10 +262,12 @@ NAPI_MODULE_INIT()
 		const char *name;
 		napi_callback function;
 	} functions[] = {
-		{"load", weir_load},       {"close", weir_close},     {"attach", weir_attach},
-		{"detach", weir_detach},   {"mapLookup", map_lookup}, {"mapUpdate", map_update},
-		{"mapDelete", map_delete}, {"mapKeys", map_keys},     {"clock", read_clock},
-		{"testRun", test_run},     {"sweep", sweep},          {"snapshot", snapshot},
+		{"load", load_dataplane},   {"close", close_dataplane},
+		{"attach", attach_program}, {"detach", detach_program},
+		{"mapLookup", map_lookup},  {"mapUpdate", map_update},
+		{"mapDelete", map_delete},  {"mapKeys", map_keys},
+		{"clock", read_clock},      {"testRun", test_run},
+		{"submit", submit},         {"events", listen_to_events},
 	};
 	size_t i;
 

@@ -15,13 +15,12 @@ static struct {
 	int cpus;
 	char pin_dir[PATH_MAX];
 	bool mapped;
-	bool sweeping;
 } dataplane = {.lock = -1};
 
 static bool loaded(struct call *call)
 {
-	if (!dataplane.object)
-		return fail_with(call, EBADF, "no dataplane is loaded");
+	if (!dataplane.object || dataplane.owner != call->env)
+		return fail_with(call, EBADF, "no dataplane is loaded here");
 	return true;
 }
 

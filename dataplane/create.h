@@ -18,11 +18,13 @@
 
 /* The session in the making. Per CPU in a map: both entries would not fit the stack. */
 struct weir_draft {
-	struct weir_truth4 truth;
-	struct weir_entry4 index; /* its inbound entry; the key is the packet's */
+	struct weir_session_event4 event; /* the truth, as the other nodes are told of it */
+	struct weir_entry4 index;         /* its inbound entry; the key is the packet's */
 	__u64 supersedes; /* generation of the closed session that holds the key now; 0 = none */
 	__u32 service;    /* index */
 	__u32 now;
+	__u32 sequence; /* the client's initial sequence number */
+	__u16 flags;    /* of the truth's head */
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -31,10 +33,9 @@ struct {
 	__type(value, struct weir_draft);
 } weir_drafts SEC(".maps");
 
-__noinline int weir_outbound4_insert(const struct weir_truth4 *truth)
+__noinline int weir_outbound4_insert(const struct weir_truth4 *truth, __u16 flags)
 {
-	return truth ? outbound4_insert(truth, WEIR_MODE_FULLNAT << WEIR_MODE_SHIFT, WEIR_SYN)
-		     : -EINVAL;
+	return truth ? outbound4_insert(truth, flags, WEIR_SYN) : -EINVAL;
 }
 
 /* Names the client's key with a new session: -EEXIST if another CPU has done so meanwhile. */
@@ -119,7 +120,7 @@ static __always_inline __u32 weir_turn(const struct weir_draft *draft,
 
 /* 0 and the real server's index, or -ENOENT if none takes new sessions, or -EINVAL for an index
  * that points nowhere. */
-static __always_inline int weir_schedule_real(const struct weir_draft *draft, __u32 *real)
+static __always_inline int weir_schedule_real(struct weir_draft *draft, __u32 *real)
 {
 	__u32 index = draft->service, row, size;
 	struct weir_service *service = bpf_map_lookup_elem(&weir_services, &index);
@@ -140,6 +141,9 @@ static __always_inline int weir_schedule_real(const struct weir_draft *draft, __
 	if (!schedule || turn >= WEIR_SCHEDULE_SIZE)
 		return -EINVAL;
 	*real = schedule->real[turn];
+	draft->flags = WEIR_MODE_FULLNAT << WEIR_MODE_SHIFT;
+	if (service->sync == WEIR_SYNC_IMMEDIATE)
+		draft->flags |= WEIR_FLAG_SHARED;
 	return 0;
 }
 
@@ -183,7 +187,7 @@ __noinline int weir_client_egress(struct xdp_md *ctx, const struct weir_truth4 *
 static __always_inline int weir_describe(struct xdp_md *ctx, const struct weir_node *node,
 					 struct weir_draft *draft)
 {
-	struct weir_truth4 *truth = &draft->truth;
+	struct weir_truth4 *truth = &draft->event.truth;
 	const struct weir_key4 *key = &draft->index.key;
 	struct weir_real_server *server;
 	__u32 real = 0;
@@ -207,6 +211,9 @@ static __always_inline int weir_describe(struct xdp_md *ctx, const struct weir_n
 	truth->entry.egress = weir_client_egress(ctx, truth);
 	truth->supersedes = draft->supersedes;
 	truth->origin = node->origin;
+	truth->client_isn_fact = WEIR_FACT(0, draft->sequence);
+	truth->changed = draft->now;
+	truth->synced = draft->now;
 	draft->index.egress = server->egress;
 	return 0;
 }
@@ -214,8 +221,9 @@ static __always_inline int weir_describe(struct xdp_md *ctx, const struct weir_n
 /* Claims a LIP:port for `truth` by inserting it. 0, -ENOSPC for full buckets, -EADDRINUSE if all
  * candidates are taken. */
 static __always_inline int weir_allocate(const struct weir_node *node,
-					 struct weir_counters *counters, struct weir_truth4 *truth)
+					 struct weir_counters *counters, struct weir_draft *draft)
 {
+	struct weir_truth4 *truth = &draft->event.truth;
 	__u32 zero = 0;
 	__u64 *taken = bpf_map_lookup_elem(&weir_lports, &zero);
 	int full = 0;
@@ -230,7 +238,7 @@ static __always_inline int weir_allocate(const struct weir_node *node,
 
 		weir_next_lport(node, taken, &truth->entry.key);
 		weir_set_deltas(&truth->entry);
-		error = weir_outbound4_insert(truth);
+		error = weir_outbound4_insert(truth, draft->flags);
 		if (!error)
 			return 0;
 		if (error == -ENOSPC && ++full == WEIR_FULL_TRIES)
@@ -242,20 +250,34 @@ static __always_inline int weir_allocate(const struct weir_node *node,
 	return -EADDRINUSE;
 }
 
-/* Completes the inbound entry of a truth whose LIP:port is settled. */
-static __always_inline void weir_describe_index(struct weir_draft *draft)
+/* The next sweep sends what the ring could not take. */
+__noinline int weir_mark_unsent(const struct weir_truth4 *truth)
 {
-	const struct weir_entry4 *truth = &draft->truth.entry;
-	struct weir_entry4 *index = &draft->index;
+	struct outbound4_ref ref = {};
 
-	index->generation = truth->generation;
-	index->new_saddr = truth->key.daddr;
-	index->new_daddr = truth->key.saddr;
-	index->new_sport = truth->key.dport;
-	index->new_dport = truth->key.sport;
-	index->seen = truth->seen;
-	index->real = truth->real;
-	weir_set_deltas(index);
+	if (!truth || outbound4_find(&truth->entry.key, &ref) ||
+	    ref.slot->entry.generation != truth->entry.generation)
+		return -ENOENT;
+	*(volatile __u32 *)&ref.slot->synced = truth->changed - 1;
+	return 0;
+}
+
+static __always_inline void weir_tell_created(struct weir_counters *counters,
+					      struct weir_draft *draft)
+{
+	struct weir_session_event4 *event = &draft->event;
+
+	if (!(draft->flags & WEIR_FLAG_SHARED))
+		return;
+	event->kind = WEIR_EVENT_SESSION;
+	event->tick = draft->now;
+	event->head = WEIR_HEAD(0, 0, draft->flags, WEIR_SYN);
+	if (!bpf_ringbuf_output(&weir_events, event, sizeof(*event), 0)) {
+		counters->event_sent++;
+		return;
+	}
+	counters->event_lost++;
+	weir_mark_unsent(&event->truth);
 }
 
 static __always_inline struct weir_draft *weir_new_draft(void)
@@ -269,10 +291,10 @@ static __always_inline struct weir_draft *weir_new_draft(void)
 }
 
 /*
- * Creates the session of a SYN from this CPU's draft, in which index.key, supersedes, service and
- * now are set; completes the draft. Returns 0; -EEXIST or -EBUSY if another CPU made one meanwhile
- * (look it up again); -ENOENT no real server; -EADDRINUSE no LIP:port; -ENOSPC table full; -EINVAL
- * an index points nowhere.
+ * Creates the session of a SYN from this CPU's draft, in which index.key, supersedes, service, now
+ * and sequence are set; completes the draft. Returns 0; -EEXIST or -EBUSY if another CPU made one
+ * meanwhile (look it up again); -ENOENT no real server; -EADDRINUSE no LIP:port; -ENOSPC table
+ * full; -EINVAL an index points nowhere.
  */
 __noinline int weir_create(struct xdp_md *ctx)
 {
@@ -282,18 +304,22 @@ __noinline int weir_create(struct xdp_md *ctx)
 	struct weir_draft *draft = bpf_map_lookup_elem(&weir_drafts, &zero);
 	int error;
 
-	if (!counters || !draft || !node || !node->pool4_size || node->port_max < node->port_min)
+	if (!counters || !draft || !node || node->port_max < node->port_min)
 		return -EINVAL;
+	if (!node->pool4_size)
+		return -EADDRINUSE; /* another node claims this pool too */
 	error = weir_describe(ctx, node, draft);
 	if (error)
 		return error;
-	error = weir_allocate(node, counters, &draft->truth);
+	error = weir_allocate(node, counters, draft);
 	if (error)
 		return error;
-	weir_describe_index(draft);
+	weir_index_of(&draft->event.truth.entry, &draft->index);
 	error = weir_inbound4_claim(&draft->index, draft->supersedes);
 	if (error)
-		weir_outbound4_withdraw(&draft->truth);
+		weir_outbound4_withdraw(&draft->event.truth);
+	else
+		weir_tell_created(counters, draft);
 	return error;
 }
 

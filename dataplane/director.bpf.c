@@ -109,8 +109,10 @@ static __always_inline int weir_open(struct xdp_md *ctx, struct weir_counters *c
 
 	if (verdict != WEIR_NEXT)
 		return verdict;
-	if (!weir_is_syn(packet))
+	if (!weir_is_syn(packet)) {
+		weir_tell_miss(counters, packet, true);
 		return weir_drop(&counters->drop_no_session);
+	}
 	if (weir_ttl_spent(packet))
 		return weir_drop(&counters->drop_ttl);
 	draft = weir_new_draft();
@@ -120,6 +122,7 @@ static __always_inline int weir_open(struct xdp_md *ctx, struct weir_counters *c
 	draft->supersedes = supersedes;
 	draft->service = service;
 	draft->now = packet->now;
+	draft->sequence = packet->sequence;
 
 	switch (weir_create(ctx)) {
 	case 0:
@@ -175,13 +178,12 @@ static __always_inline int weir_outbound(struct xdp_md *ctx, struct weir_counter
 					 struct weir_entry4 *entry)
 {
 	__u64 head;
+	int error = weir_outbound4_read(&packet->key, entry, &head);
 
-	switch (weir_outbound4_read(&packet->key, entry, &head)) {
-	case 0:
-		break;
-	case -EBUSY:
+	if (error == -EBUSY)
 		return weir_drop(&counters->drop_busy);
-	default:
+	if (error || WEIR_HEAD_STATE(head) == WEIR_HELD) {
+		weir_tell_miss(counters, packet, false);
 		return weir_drop(&counters->drop_no_session);
 	}
 	if (weir_ttl_spent(packet))

@@ -126,14 +126,34 @@ struct {
 	WEIR_PINNED;
 } weir_devices SEC(".maps");
 
-/* Written by XDP. */
+/* Written by XDP; the agent raises it too, when it merges. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, __u64); /* highest generation made or seen here */
 	WEIR_PINNED;
 } weir_generation SEC(".maps");
+
+/* Changes of sessions, for the other nodes: see weir.h. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096); /* bytes */
+	WEIR_PINNED;
+} weir_events SEC(".maps");
+
+/* How many misses a CPU has told of lately. */
+struct weir_miss_budget {
+	__u32 window; /* number of the time slice */
+	__u32 told;   /* in it */
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct weir_miss_budget);
+} weir_miss_budgets SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -6,6 +6,7 @@
 #ifndef WEIR_SESSION_H
 #define WEIR_SESSION_H
 
+#include "events.h"
 #include "translate.h"
 
 #define WEIR_HASH_KEY0 weir_hash_key0
@@ -85,7 +86,7 @@ static __always_inline bool weir_is_closed(const struct outbound4_ref *truth, __
 {
 	__u8 state = WEIR_HEAD_STATE(truth->seen);
 
-	if (state == WEIR_FIN_BOTH)
+	if (state >= WEIR_FIN_BOTH)
 		return true;
 	if (!weir_is_reset(truth->slot))
 		return false;
@@ -136,40 +137,95 @@ __noinline int weir_touch_index(const struct weir_packet *packet)
 	return error;
 }
 
-static __always_inline void weir_note_reset(const struct weir_packet *packet,
+/* Writes the record of a session that has changed, as it stands in the table. */
+static __always_inline void weir_tell_change(struct weir_counters *counters,
+					     const struct outbound4_ref *truth, __u32 now)
+{
+	struct weir_session_event4 *event;
+
+	*(volatile __u32 *)&truth->slot->changed = now;
+	if (!(WEIR_HEAD_FLAGS(truth->seen) & WEIR_FLAG_SHARED))
+		return;
+	/* Before the copy is taken: a change that comes meanwhile has its own record. */
+	*(volatile __u32 *)&truth->slot->synced = now;
+	event = bpf_ringbuf_reserve(&weir_events, sizeof(*event), 0);
+	if (!event) {
+		*(volatile __u32 *)&truth->slot->synced = now - 1;
+		counters->event_lost++;
+		return;
+	}
+	event->kind = WEIR_EVENT_SESSION;
+	event->tick = now;
+	event->head = truth->seen;
+	__builtin_memcpy(&event->truth, truth->slot, sizeof(event->truth));
+	if (!outbound4_holds(truth)) {
+		bpf_ringbuf_discard(event, 0); /* the table has gone on without this session */
+		return;
+	}
+	bpf_ringbuf_submit(event, 0);
+	counters->event_sent++;
+}
+
+/* These say whether the other nodes have to know. */
+static __always_inline bool weir_note_reset(const struct weir_packet *packet,
 					    struct weir_counters *counters,
 					    struct outbound4_ref *truth, bool real)
 {
-	if (!weir_is_reset(truth->slot))
+	bool news = !weir_is_reset(truth->slot);
+
+	if (news)
 		counters->session_reset++;
-	*(volatile __u32 *)&truth->slot->reset = (__u32)packet->now ?: 1;
 	if (real)
-		outbound4_advance(truth, WEIR_FLAG_RST_REAL, WEIR_SYN);
+		news |= outbound4_advance(truth, WEIR_FLAG_RST_REAL, WEIR_SYN) == 1;
+	/* A repetition changes nothing: what the others do not hear must not count here either. */
+	if (news)
+		*(volatile __u32 *)&truth->slot->reset = (__u32)packet->now ?: 1;
+	return news;
 }
 
 /* Data after the grace time: the RST is forgotten, because ticks wrap after weeks. */
-static __always_inline void weir_note_seen(const struct weir_packet *packet,
+static __always_inline bool weir_note_seen(const struct weir_packet *packet,
 					   struct outbound4_ref *truth)
 {
 	*(volatile __u32 *)&truth->slot->entry.seen = packet->now;
-	if (truth->slot->reset && !weir_is_reset(truth->slot))
-		*(volatile __u32 *)&truth->slot->reset = 0;
+	if (!truth->slot->reset || weir_is_reset(truth->slot))
+		return false;
+	*(volatile __u32 *)&truth->slot->reset = 0;
+	return true;
+}
+
+/* WEIR_FLAG_SHARED if a session of this real server is told of once it is established. */
+static __always_inline __u16 weir_share_established(__u32 real)
+{
+	const struct weir_real_server *server = bpf_map_lookup_elem(&weir_real_servers, &real);
+	const struct weir_service *service;
+	__u32 index;
+
+	if (!server)
+		return 0;
+	index = server->service;
+	service = bpf_map_lookup_elem(&weir_services, &index);
+	return service && service->sync == WEIR_SYNC_ESTABLISHED ? WEIR_FLAG_SHARED : 0;
 }
 
 /* Moves the session's state on. The winner of the compare-and-swap alone counts. */
-static __always_inline void weir_note_state(struct weir_counters *counters,
+static __always_inline bool weir_note_state(struct weir_counters *counters,
 					    struct outbound4_ref *truth, __u16 flags, __u8 state)
 {
-	__u8 before, after;
+	__u8 before = WEIR_HEAD_STATE(truth->seen), after;
 
+	if (before < WEIR_ESTABLISHED && state >= WEIR_ESTABLISHED &&
+	    !(WEIR_HEAD_FLAGS(truth->seen) & WEIR_FLAG_SHARED))
+		flags |= weir_share_established(truth->slot->entry.real);
 	if (outbound4_advance(truth, flags, state) != 1)
-		return;
+		return false;
 	before = WEIR_HEAD_STATE(truth->was);
 	after = WEIR_HEAD_STATE(truth->seen);
 	if (before < WEIR_ESTABLISHED && after >= WEIR_ESTABLISHED)
 		counters->session_established++;
 	if (before < WEIR_FIN_BOTH && after == WEIR_FIN_BOTH)
 		counters->session_closed++;
+	return true;
 }
 
 /*
@@ -182,7 +238,7 @@ __noinline int weir_note(const struct weir_packet *packet, const struct weir_key
 {
 	struct weir_counters *counters = weir_cpu_counters();
 	struct outbound4_ref truth = {};
-	bool real = side == WEIR_FLAG_FIN_REAL, established;
+	bool real = side == WEIR_FLAG_FIN_REAL, established, news;
 	int error;
 
 	if (!packet || !key || !counters)
@@ -190,27 +246,30 @@ __noinline int weir_note(const struct weir_packet *packet, const struct weir_key
 	error = outbound4_find(key, &truth);
 	if (error)
 		return error;
-	if (truth.slot->entry.generation != generation)
+	if (truth.slot->entry.generation != generation || WEIR_HEAD_STATE(truth.seen) == WEIR_HELD)
 		return -ENOENT;
 	established = WEIR_HEAD_STATE(truth.seen) >= WEIR_ESTABLISHED;
 	if (packet->tcp_flags & WEIR_TCP_RST) {
-		weir_note_reset(packet, counters, &truth, real);
-		return 0;
+		news = weir_note_reset(packet, counters, &truth, real);
+		goto out;
 	}
-	weir_note_seen(packet, &truth);
+	news = weir_note_seen(packet, &truth);
 	if (packet->tcp_flags & WEIR_TCP_FIN) {
-		outbound4_learn(&truth,
-				real ? &truth.slot->real_fin_fact : &truth.slot->client_fin_fact,
-				packet->sequence);
+		news |= !outbound4_learn(
+			&truth, real ? &truth.slot->real_fin_fact : &truth.slot->client_fin_fact,
+			packet->sequence);
 		/* A client proves nothing by a FIN: a half-open session keeps its short timeout. */
-		weir_note_state(counters, &truth, side,
-				real || established ? WEIR_FIN_ONE : WEIR_SYN);
+		news |= weir_note_state(counters, &truth, side,
+					real || established ? WEIR_FIN_ONE : WEIR_SYN);
 	} else if (real && packet->tcp_flags & WEIR_TCP_SYN) {
-		outbound4_learn(&truth, &truth.slot->real_isn_fact, packet->sequence);
-		weir_note_state(counters, &truth, 0, WEIR_SYNACK);
+		news |= !outbound4_learn(&truth, &truth.slot->real_isn_fact, packet->sequence);
+		news |= weir_note_state(counters, &truth, 0, WEIR_SYNACK);
 	} else if (real) {
-		weir_note_state(counters, &truth, 0, WEIR_ESTABLISHED);
+		news |= weir_note_state(counters, &truth, 0, WEIR_ESTABLISHED);
 	}
+out:
+	if (news)
+		weir_tell_change(counters, &truth, packet->now);
 	return 0;
 }
 

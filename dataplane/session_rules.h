@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* What follows from a session's entries alone: the same for the XDP program and for the sweep. */
+/* What follows from a session's entries alone: the same for the XDP program and for the agent. */
 #ifndef WEIR_SESSION_RULES_H
 #define WEIR_SESSION_RULES_H
 
 #include <stdbool.h>
+#include "table_words.h"
 #include "weir.h"
 
 /* The key of the session's other entry: the new tuple, reversed. */
@@ -16,6 +17,49 @@ static inline struct weir_key4 weir_other_key(const struct weir_entry4 *entry)
 		.dport = entry->new_sport,
 		.proto = entry->key.proto,
 	};
+}
+
+/* One's complement sum of 16-bit words, folded (RFC 1071). Three folds: 64 to 33, to 18, to 17, to
+ * 16 bits. */
+static __always_inline __u16 weir_fold(__u64 sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (sum & 0xffff) + (sum >> 16);
+}
+
+/* TTL 1, the upper byte of its word, as that word is in memory. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define WEIR_TTL_ONE 0x0001
+#else
+#define WEIR_TTL_ONE 0x0100
+#endif
+
+/* The constant differences between an entry's key and its new tuple. */
+static __always_inline void weir_set_deltas(struct weir_entry4 *entry)
+{
+	__u64 addresses = (__u64)(__u32)~entry->key.saddr + entry->new_saddr +
+			  (__u32)~entry->key.daddr + entry->new_daddr;
+	__u64 ports = (__u64)(__u16)~entry->key.sport + entry->new_sport +
+		      (__u16)~entry->key.dport + entry->new_dport;
+
+	entry->l3_delta = weir_fold(addresses + (__u16)~WEIR_TTL_ONE);
+	entry->l4_delta = weir_fold(addresses + ports);
+}
+
+/* Completes `index`, the inbound entry of a truth: all but its egress. */
+static __always_inline void weir_index_of(const struct weir_entry4 *truth,
+					  struct weir_entry4 *index)
+{
+	index->generation = truth->generation;
+	index->new_saddr = truth->key.daddr;
+	index->new_daddr = truth->key.saddr;
+	index->new_sport = truth->key.dport;
+	index->new_dport = truth->key.sport;
+	index->seen = truth->seen;
+	index->real = truth->real;
+	weir_set_deltas(index);
 }
 
 /* A RST at tick `reset` (0 = none) counts until data is seen after its grace time. */

@@ -7,13 +7,18 @@
 #define WEIR_TABLE_SWEEP_H
 
 #include <string.h>
+#include <stdlib.h>
 #include "session_rules.h"
+#include "table_index.h"
 #include "table_writer.h"
 
 #define WEIR_BUSY_MAX     64 /* BUSY slots watched at a time; others wait for a later pass */
 #define WEIR_BUSY_TICKS   WEIR_TICKS_PER_SECOND
 #define WEIR_ORPHAN_TICKS (20 * WEIR_TICKS_PER_SECOND)
-#define WEIR_FUTURE_TICKS (60 * WEIR_TICKS_PER_SECOND) /* so little ahead of now is now */
+#define WEIR_INDEX_TICKS  (5 * WEIR_TICKS_PER_SECOND)
+#define WEIR_INDEX_MIN    16384 /* outbound buckets whose index a pass checks at least */
+/* Above this load, in percent, weak expiry is off: room for new sessions comes first. */
+#define WEIR_PRESSURE 65
 
 /* Time in quarantine is kept in a DEAD head's flags: units of 2^8 ticks (268 ms), 15 bits, and a
  * bit that says so. Five units apart are four whole ones at least, 1.07 s. */
@@ -39,16 +44,19 @@ static struct weir_sweep_memory {
 	bool repaired;   /* what a killed writer had left behind is gone */
 	__u32 last_tick; /* of the last pass */
 	__u32 orphans;   /* next inbound bucket to check for orphans */
+	__u32 index;     /* next outbound bucket whose index is checked */
+	bool pressed;    /* the table was too full */
 	struct weir_suspects suspects;
 } weir_sweep_memory;
 
 /* One pass. */
 struct weir_sweep {
 	__u32 now;
-	const struct weir_timeouts *timeouts;
+	const struct weir_sweep_order *order;
 	__u32 timeouts_len;
 	__u32 *sessions_per_real;
-	__u32 reals_len;
+	struct weir_sync_record4 *records;
+	size_t room;
 	struct weir_suspects suspects;
 	struct weir_sweep_result *result;
 };
@@ -123,81 +131,121 @@ static void weir_relieve(struct weir_sweep *sweep, const struct weir_table *tabl
 		sweep->result->moved++;
 }
 
+/* While a peer is unheard, sessions live one timeout longer. */
+static bool weir_is_patient(const struct weir_sweep *sweep)
+{
+	return sweep->order->weak && !weir_sweep_memory.pressed;
+}
+
 /*
- * Idle ticks after which a session in this state goes: its timeout, a quarter of that (whoever sees
- * its packets refreshes it no more often), and a margin. A RST makes the timeout shorter.
+ * Removes the session and the inbound entry that leads to it, unless that leads to another one. The
+ * node that gave out LIP:port keeps it for a quarter of the timeout more: until then a peer may
+ * still hold the session.
  */
-static __u64 weir_idle_limit(const struct weir_timeouts *timeouts, __u8 state, bool reset)
-{
-	__u64 timeout = state < WEIR_ESTABLISHED ? timeouts->handshake
-			: state < WEIR_FIN_BOTH  ? timeouts->established
-						 : timeouts->closed;
-
-	if (reset && timeouts->reset < timeout)
-		timeout = timeouts->reset;
-	return timeout + timeout / 4 + WEIR_MARGIN_TICKS;
-}
-
-static __u32 weir_idle_ticks(__u32 now, __u32 seen, __u32 reset)
-{
-	__u32 last = reset && (__s32)(reset - seen) > 0 ? reset : seen;
-	__u32 idle = now - last;
-
-	return idle > -(__u32)WEIR_FUTURE_TICKS ? 0 : idle;
-}
-
-/* Removes the session and the inbound entry that leads to it, unless that leads to another one. */
-static void weir_expire(struct weir_sweep *sweep, struct outbound4_ref *truth)
+static void weir_expire(struct weir_sweep *sweep, struct outbound4_ref *truth, __u32 timeout)
 {
 	struct weir_entry4 entry = truth->slot->entry;
-	struct inbound4_ref index;
-	struct weir_key4 key;
+	bool own = truth->slot->origin == sweep->order->origin;
 
-	if (!outbound4_holds(truth) || outbound4_remove(truth))
+	if (!outbound4_holds(truth))
 		return;
+	if (own) {
+		*(volatile __u32 *)&truth->slot->changed = sweep->now + timeout / 4;
+		if (outbound4_advance(truth, 0, WEIR_HELD) != 1)
+			return;
+		sweep->result->held++;
+		sweep->result->outbound_entries++;
+	} else {
+		if (outbound4_remove(truth))
+			return;
+		weir_writer_counters.flags_gone += weir_count_flags(truth->was);
+	}
 	sweep->result->expired++;
-	weir_writer_counters.flags_gone += weir_count_flags(truth->was);
-	key = weir_other_key(&entry);
-	if (inbound4_find(&key, &index) || index.slot->generation != entry.generation)
-		return;
-	if (!inbound4_remove(&index))
-		weir_writer_counters.flags_gone += weir_count_flags(index.was);
+	weir_drop_index(&entry);
 }
 
-static void weir_judge_session(struct weir_sweep *sweep, __u32 bucket, __u32 i)
+/* Lets a LIP:port go that has been held for long enough. */
+static void weir_judge_held(struct weir_sweep *sweep, struct outbound4_ref *truth)
 {
-	static const struct weir_timeouts fallback = {
-		.handshake = WEIR_DEFAULT_HANDSHAKE_TICKS,
-		.established = WEIR_DEFAULT_ESTABLISHED_TICKS,
-		.closed = WEIR_DEFAULT_CLOSED_TICKS,
-		.reset = WEIR_DEFAULT_RESET_TICKS,
-	};
+	__u32 until = truth->slot->changed;
+
+	if (!sweep->order->hold && (__s32)(sweep->now - until) > 0 && outbound4_holds(truth) &&
+	    !outbound4_remove(truth)) {
+		weir_writer_counters.flags_gone += weir_count_flags(truth->was);
+		return;
+	}
+	sweep->result->held++;
+	sweep->result->outbound_entries++;
+}
+
+/* Have the other nodes to be told? */
+static bool weir_is_due(const struct weir_sweep *sweep, const struct weir_record4 *record,
+			const struct weir_timeouts *timeouts, __u32 timeout)
+{
+	const struct weir_truth4 *truth = &record->truth;
+	__u8 state = WEIR_HEAD_STATE(record->head);
+
+	if (!weir_is_shared(record))
+		return timeouts->share && state >= WEIR_ESTABLISHED && state < WEIR_FIN_BOTH &&
+		       !truth->reset && weir_age(sweep->now, truth->changed) >= timeouts->share;
+	return (__s32)(truth->changed - truth->synced) > 0 ||
+	       (__s32)(truth->entry.seen - truth->synced) > (__s32)(timeout / 4);
+}
+
+static void weir_tell(struct weir_sweep *sweep, struct outbound4_ref *truth)
+{
+	struct weir_truth4 copy;
+
+	if (sweep->result->records == sweep->room) {
+		sweep->result->records_waiting++;
+		return;
+	}
+	if (outbound4_advance(truth, WEIR_FLAG_SHARED, WEIR_SYN) == 1)
+		weir_writer_counters.flags_added++;
+	/* Before the copy is taken: a change that comes meanwhile is told of once more. */
+	*(volatile __u32 *)&truth->slot->synced = weir_later(
+		sweep->now, truth->slot->changed); /* XDP's clock is finer: ahead by up to 10 ms */
+	weir_order_loads();
+	copy = *truth->slot;
+	if (!outbound4_holds(truth))
+		return;
+	weir_sync_encode(weir_load(truth->head), &copy, sweep->now,
+			 &sweep->records[sweep->result->records++]);
+}
+
+static void weir_judge_session(struct weir_sweep *sweep, __u32 bucket, __u32 i, bool index)
+{
 	struct weir_place place = weir_place(&weir_outbound, bucket, i);
 	struct outbound4_ref truth = {
 		.head = place.head,
 		.slot = (struct weir_truth4 *)place.slot,
 		.seen = place.seen,
 	};
-	const volatile struct weir_truth4 *slot = truth.slot;
-	const struct weir_timeouts *timeouts = &fallback;
-	__u8 state = WEIR_HEAD_STATE(truth.seen);
-	__u32 seen, reset;
-	__u16 real;
+	const struct weir_timeouts *timeouts;
+	struct weir_record4 record;
+	__u32 seen, reset, timeout;
 	bool is_reset;
+	__u16 real;
+	__u8 state;
 
-	weir_order_loads();
-	seen = slot->entry.seen;
-	real = slot->entry.real;
-	reset = slot->reset;
-	if (!outbound4_holds(&truth))
+	if (WEIR_HEAD_STATE(truth.seen) == WEIR_HELD) {
+		weir_judge_held(sweep, &truth);
+		return;
+	}
+	if (!weir_read_session(bucket, i, &record))
 		return; /* replaced or removed just now: the next pass will see */
+	truth.seen = record.head;
+	state = WEIR_HEAD_STATE(record.head);
+	seen = record.truth.entry.seen;
+	real = record.truth.entry.real;
+	reset = record.truth.reset;
 	is_reset = weir_reset_counts(reset, seen);
-	if (real < sweep->timeouts_len)
-		timeouts = &sweep->timeouts[real];
-	else
-		sweep->result->without_timeouts++;
-	if (weir_idle_ticks(sweep->now, seen, reset) > weir_idle_limit(timeouts, state, is_reset)) {
-		weir_expire(sweep, &truth);
+	timeouts = weir_timeouts_of(real);
+	timeout = weir_timeout(timeouts, state, is_reset);
+	sweep->result->without_timeouts += real >= sweep->timeouts_len;
+	if (weir_idle_ticks(sweep->now, seen, reset) >
+	    weir_idle_limit(timeout) + (weir_is_patient(sweep) ? timeout : 0)) {
+		weir_expire(sweep, &truth, timeout);
 		return;
 	}
 	sweep->result->outbound_entries++;
@@ -208,8 +256,12 @@ static void weir_judge_session(struct weir_sweep *sweep, __u32 bucket, __u32 i)
 		sweep->result->established++;
 	else
 		sweep->result->closing++;
-	if (real < sweep->reals_len)
+	if (real < sweep->timeouts_len)
 		sweep->sessions_per_real[real]++;
+	if (weir_is_due(sweep, &record, timeouts, timeout))
+		weir_tell(sweep, &truth);
+	if (index)
+		weir_note_contest(&record);
 }
 
 /* An inbound entry is made after its session's outbound one and goes with it. If its session is not
@@ -290,36 +342,52 @@ static bool weir_remove_duplicates(struct weir_sweep *sweep, const struct weir_t
 	return all;
 }
 
-/* How many inbound buckets this pass checks for orphans: all within WEIR_ORPHAN_TICKS. */
-static __u32 weir_orphan_buckets(const struct weir_sweep *sweep)
+/* How many buckets this pass checks, so that all are checked within `period`. */
+static __u32 weir_share_of(const struct weir_sweep *sweep, const struct weir_table *table,
+			   __u32 period, __u32 least)
 {
 	__u64 elapsed = sweep->now - weir_sweep_memory.last_tick;
-	__u64 share = weir_inbound.buckets * elapsed / WEIR_ORPHAN_TICKS + 1;
+	__u64 share = table->buckets * elapsed / period + 1;
 
-	return share < weir_inbound.buckets ? share : weir_inbound.buckets;
+	if (share < least)
+		share = least;
+	return share < table->buckets ? share : table->buckets;
 }
 
 static void weir_sweep_outbound(struct weir_sweep *sweep)
 {
-	for (__u32 bucket = 0; bucket < weir_outbound.buckets; bucket++) {
-		__u32 live = weir_tend(sweep, &weir_outbound, bucket);
+	__u32 from = weir_sweep_memory.index, buckets = weir_outbound.buckets;
+	__u32 share = weir_share_of(sweep, &weir_outbound, WEIR_INDEX_TICKS, WEIR_INDEX_MIN);
 
+	for (__u32 bucket = 0; bucket < buckets; bucket++) {
+		bool index = (bucket + buckets - from) % buckets < share;
+		__u32 live;
+
+		weir_pause(bucket);
+		live = weir_tend(sweep, &weir_outbound, bucket);
 		for (__u32 i = 0; i < WEIR_SLOTS; i++) {
 			if (live >> i & 1)
-				weir_judge_session(sweep, bucket, i);
+				weir_judge_session(sweep, bucket, i, index);
 		}
 		weir_relieve(sweep, &weir_outbound, bucket, live);
 	}
+	weir_sweep_memory.index = ((__u64)from + share) % buckets;
+	sweep->result->reindexed = weir_decide_contests();
+	weir_sweep_memory.pressed = sweep->result->outbound_entries * 100 >
+				    sweep->result->outbound_slots * WEIR_PRESSURE;
 }
 
 static void weir_sweep_inbound(struct weir_sweep *sweep)
 {
-	__u32 from = weir_sweep_memory.orphans, share = weir_orphan_buckets(sweep);
+	__u32 from = weir_sweep_memory.orphans;
+	__u32 share = weir_share_of(sweep, &weir_inbound, WEIR_ORPHAN_TICKS, 0);
 
 	for (__u32 bucket = 0; bucket < weir_inbound.buckets; bucket++) {
-		__u32 live = weir_tend(sweep, &weir_inbound, bucket);
 		__u32 distance = (bucket + weir_inbound.buckets - from) % weir_inbound.buckets;
+		__u32 live;
 
+		weir_pause(bucket);
+		live = weir_tend(sweep, &weir_inbound, bucket);
 		sweep->result->inbound_entries += __builtin_popcount(live);
 		for (__u32 i = 0; i < WEIR_SLOTS && distance < share; i++) {
 			if (live >> i & 1)
@@ -330,22 +398,26 @@ static void weir_sweep_inbound(struct weir_sweep *sweep)
 	weir_sweep_memory.orphans = ((__u64)from + share) % weir_inbound.buckets;
 }
 
-int weir_sweep(__u32 now_tick, const struct weir_timeouts *timeouts, __u32 timeouts_len,
-	       __u32 *sessions_per_real, __u32 reals_len, struct weir_sweep_result *result)
+int weir_sweep(const struct weir_sweep_order *order, const struct weir_timeouts *timeouts,
+	       __u32 timeouts_len, __u32 *sessions_per_real, struct weir_sync_record4 *records,
+	       size_t room, struct weir_sweep_result *result)
 {
 	struct weir_sweep sweep = {
-		.now = now_tick,
-		.timeouts = timeouts,
+		.now = order->now,
+		.order = order,
 		.timeouts_len = timeouts_len,
 		.sessions_per_real = sessions_per_real,
-		.reals_len = reals_len,
+		.records = records,
+		.room = room,
 		.result = result,
 	};
 
 	if (!weir_inbound.memory || !weir_outbound.memory)
 		return -ENODEV;
 	memset(result, 0, sizeof(*result));
-	memset(sessions_per_real, 0, reals_len * sizeof(*sessions_per_real));
+	memset(sessions_per_real, 0, timeouts_len * sizeof(*sessions_per_real));
+	if (weir_timeouts_keep(timeouts, timeouts_len))
+		return -ENOMEM;
 	result->inbound_slots = (__u64)weir_inbound.buckets * WEIR_SLOTS;
 	result->outbound_slots = (__u64)weir_outbound.buckets * WEIR_SLOTS;
 	/* Before anything is removed: else the copy would come to light. */
@@ -358,7 +430,7 @@ int weir_sweep(__u32 now_tick, const struct weir_timeouts *timeouts, __u32 timeo
 	weir_sweep_outbound(&sweep);
 	weir_sweep_inbound(&sweep);
 	weir_sweep_memory.suspects = sweep.suspects;
-	weir_sweep_memory.last_tick = now_tick;
+	weir_sweep_memory.last_tick = order->now;
 	return 0;
 }
 

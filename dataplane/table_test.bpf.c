@@ -63,7 +63,7 @@ static __always_inline struct weir_outbound4_bucket *test_outbound4_bucket(__u32
 #define WEIR_TABLE_BUCKET(index) test_outbound4_bucket(index)
 #include "table.h"
 
-#include "table_test_ops.h"
+#include "table_test_merge.h"
 
 /* False: the map is not there, which cannot be. */
 static __always_inline bool test_actor_init(struct test_actor *actor)
@@ -96,6 +96,25 @@ __noinline int test_xdp_use_truth(__u32 port, __u64 random)
 	if (!test_actor_init(&actor) || port >= TEST_PORTS)
 		return 0;
 	test_use_truth(&actor, port, random);
+	return 0;
+}
+
+__noinline int test_xdp_use_merged(__u32 port, __u64 random)
+{
+	struct test_actor actor;
+
+	if (!test_actor_init(&actor) || port >= TEST_MERGED)
+		return 0;
+	test_use_merged(&actor, port, random);
+	return 0;
+}
+
+__noinline int test_xdp_follow_merged(__u32 client)
+{
+	struct test_actor actor;
+
+	if (test_actor_init(&actor))
+		test_follow_merged(&actor, client);
 	return 0;
 }
 
@@ -158,12 +177,22 @@ int table_test(struct xdp_md *ctx)
 	if (actor.shared->resting & 1)
 		return XDP_PASS;
 	random = test_random(&actor.shared->random);
-	if (random >> 60 == 0)
+	switch (random >> 60) {
+	case 0:
 		test_xdp_create(&actor, random);
-	else if (random >> 60 & 1)
+		break;
+	case 1:
+		test_xdp_follow_merged((random >> 32 & 0xffff) % TEST_MERGED_CLIENTS);
+		break;
+	case 2 ... 4:
+		test_xdp_use_merged((random >> 32 & 0xffff) % TEST_MERGED, random);
+		break;
+	case 5 ... 9:
 		test_xdp_use_index(test_pick(random >> 32 & 0xffff, TEST_CLIENTS), random);
-	else
+		break;
+	default:
 		test_xdp_use_truth(test_pick(random >> 32 & 0xffff, TEST_PORTS), random);
+	}
 	return XDP_PASS;
 }
 

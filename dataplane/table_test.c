@@ -5,9 +5,10 @@
  *
  * First the rules that need no second CPU are checked. Then writers are killed in the midst of
  * their work, many times, and what they leave behind must be put right by the next one. At last one
- * writer works on until the operations asked for are done. Now and then XDP is brought to rest, and
- * every slot is looked at. Any lost flag or fact, foreign value, duplicate, missed live key or
- * stuck slot makes the test fail.
+ * writer works on until the operations asked for are done. Among its operations are merges of
+ * random records, which go into a model of the merge too. Now and then XDP is brought to rest,
+ * every slot is looked at, and the model compared. Any lost flag or fact, foreign value, duplicate,
+ * missed live key, stuck slot or difference makes the test fail.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -135,8 +136,11 @@ static struct test_finding inspect(void)
 
 static void become_writer(void)
 {
+	struct weir_backend4 backend = test_merged_backend();
 	int err = weir_tables_map(inbound_fd, outbound_fd, &layout);
 
+	if (!err)
+		err = weir_backends_set(&backend, 1);
 	if (err)
 		fail("map the tables", err);
 }
@@ -160,7 +164,7 @@ static void work_until_killed(void)
 	test_sweep();
 	test_house_all();
 	for (;;)
-		test_user_operation(false);
+		test_writer_operation(false);
 }
 
 /* Starts a writer, kills it at some moment, takes its place and puts right what it has left. */
@@ -192,6 +196,7 @@ static void kill_one_writer(void)
 		test_sweep();
 		test_house_all();
 	}
+	test_finish_merge();
 	inspect();
 	weir_tables_unmap();
 	let_run();
@@ -233,7 +238,7 @@ static void work(__u64 goal)
 	for (int i = 0; i < TEST_INSPECTIONS; i++) {
 		while (operations_done() < start + (i + 1) * step) {
 			for (int j = 0; j < 4096; j++)
-				test_user_operation(true);
+				test_writer_operation(true);
 			progress("working", goal);
 		}
 		balance_books();
@@ -249,6 +254,17 @@ static void *map_whole(struct bpf_map *map)
 
 	if (memory == MAP_FAILED)
 		fail("map a table of the test", errno);
+	return memory;
+}
+
+/* Memory that a writer shares with its successor. */
+static void *share(size_t length)
+{
+	void *memory =
+		mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		fail("get memory", errno);
 	return memory;
 }
 
@@ -295,10 +311,8 @@ static void prepare(const struct options *options)
 	test_inbound = map_whole(bpf_object__find_map_by_name(object, "test_inbound4"));
 	test_outbound = map_whole(bpf_object__find_map_by_name(object, "test_outbound4"));
 	test_shared = map_whole(bpf_object__find_map_by_name(object, "test_shared"));
-	test_user = mmap(NULL, sizeof(*test_user), PROT_READ | PROT_WRITE,
-			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (test_user == MAP_FAILED)
-		fail("get memory", errno);
+	test_user = share(sizeof(*test_user));
+	test_model = share(sizeof(*test_model));
 	test_shared->random = test_random(&random);
 	test_shared->now = TEST_SECONDS(1000);
 	test_shared->no_recheck = test_broken == TEST_NO_RECHECK;
@@ -306,6 +320,8 @@ static void prepare(const struct options *options)
 	srand(test_random(&random));
 	for (__u32 client = 0; client < TEST_STEADY; client++)
 		test_shared->epoch[client] = 1;
+	for (__u32 port = 0; port < TEST_MERGED; port++)
+		test_shared->merged_epoch[port] = 1;
 	pin(TEST_USER_CPU);
 }
 

@@ -11,6 +11,8 @@
  * Steady clients always have a session, except while the user side renews it; an epoch, odd in that
  * time, says so. A reader that sees the same even epoch before and after must have found the
  * session.
+ *
+ * Records of other nodes are merged into keys of their own, among the same slots.
  */
 #ifndef WEIR_TABLE_TEST_H
 #define WEIR_TABLE_TEST_H
@@ -21,8 +23,9 @@
 #define TEST_CLIENTS          192 /* inbound keys */
 #define TEST_STEADY           48  /* the first of them always have a session */
 #define TEST_PORTS            320 /* outbound keys; the first TEST_STEADY are the steady clients' */
-#define TEST_INBOUND_BUCKETS  37
-#define TEST_OUTBOUND_BUCKETS 55
+#define TEST_MERGED           48  /* more outbound keys: see table_test_merge.h */
+#define TEST_INBOUND_BUCKETS  40
+#define TEST_OUTBOUND_BUCKETS 63
 #define TEST_REALS            4 /* 0 never expires, 3 has no timeouts */
 
 /* Half of all operations are on the last steady clients and ports and the first mortal ones, so
@@ -67,8 +70,11 @@ struct test_side {
 	__u64 lost_facts;
 	__u64 foreign;
 	__u64 missed;
+	__u64 went_back; /* a merged key had a newer session before */
 	struct test_memory inbound[TEST_CLIENTS];
 	struct test_memory outbound[TEST_PORTS];
+	struct test_memory merged[TEST_MERGED];
+	__u64 newest[TEST_MERGED]; /* generation that this side has put there */
 };
 
 /* Shared by both sides. The user side writes all of it but `resting` and `xdp`. */
@@ -79,6 +85,7 @@ struct test_shared {
 	__u32 rest;       /* odd = XDP shall do nothing */
 	__u32 resting;    /* `rest` as XDP has seen it; written by XDP */
 	__u64 epoch[TEST_STEADY];
+	__u64 merged_epoch[TEST_MERGED]; /* odd = perhaps no session */
 	struct test_side xdp;
 };
 
@@ -207,7 +214,9 @@ static __always_inline void test_fill_truth(struct weir_truth4 *truth, __u64 gen
 	__u64 mixed = test_mix(generation + 1);
 
 	test_fill_entry(&truth->entry, &key, &other, generation, now);
-	truth->supersedes = mixed;
+	/* Above every generation: what each sweep does with the index, it leaves these alone. They
+	 * have flags, and an entry that comes back would come without. */
+	truth->supersedes = mixed | 1ULL << 63;
 	truth->origin = mixed >> 13;
 	truth->reset = 0;
 	truth->client_isn_fact = 0;
@@ -215,7 +224,8 @@ static __always_inline void test_fill_truth(struct weir_truth4 *truth, __u64 gen
 	truth->client_fin_fact = 0;
 	truth->real_fin_fact = 0;
 	truth->options_fact = 0;
-	truth->spare = ~mixed;
+	truth->changed = ~mixed;
+	truth->synced = mixed;
 }
 
 static __always_inline __u64 *test_fact(struct weir_truth4 *truth, __u32 number)
@@ -296,7 +306,7 @@ static __always_inline bool test_truth_is_own(const struct weir_truth4 *truth, _
 	return test_port_of(generation) == port &&
 	       test_entry_is_own(&truth->entry, head, &expected.entry, facts) &&
 	       truth->supersedes == expected.supersedes && truth->origin == expected.origin &&
-	       truth->spare == expected.spare &&
+	       truth->changed == expected.changed && truth->synced == expected.synced &&
 	       test_fact_is_own(truth->client_isn_fact, head, generation, 2, facts) &&
 	       test_fact_is_own(truth->real_isn_fact, head, generation, 3, facts) &&
 	       test_fact_is_own(truth->client_fin_fact, head, generation, 4, facts) &&

@@ -11,7 +11,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
-#include "table_test_user.h"
+#include "table_test_model.h"
 
 #define TEST_DEFAULT_NUMBER 2000000
 
@@ -36,8 +36,8 @@ struct totals {
 
 static void usage(FILE *to)
 {
-	fprintf(to, "Usage: table-test [--operations N] [--seed N] [--json] [--break "
-		    "plain-store|no-recheck]\n"
+	fprintf(to, "Usage: table-test [--operations N] [--seed N] [--json]\n"
+		    "                  [--break plain-store|no-recheck|plain-merge|lost-record]\n"
 		    "Runs the session table under load from two CPUs. --break breaks its rules on "
 		    "purpose: the\n"
 		    "test must fail then.\n");
@@ -55,6 +55,23 @@ static __u64 parse_number(const char *text)
 		exit(2);
 	}
 	return number;
+}
+
+/* TEST_SOUND: there is no such way to break it. */
+static enum test_break parse_break(const char *text)
+{
+	static const char *const names[] = {
+		[TEST_PLAIN_STORE] = "plain-store",
+		[TEST_NO_RECHECK] = "no-recheck",
+		[TEST_PLAIN_MERGE] = "plain-merge",
+		[TEST_LOST_RECORD] = "lost-record",
+	};
+
+	for (size_t i = 1; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!strcmp(text, names[i]))
+			return i;
+	}
+	return TEST_SOUND;
 }
 
 static struct options parse(int argc, char **argv)
@@ -85,14 +102,9 @@ static struct options parse(int argc, char **argv)
 			usage(stdout);
 			exit(0);
 		case 'b':
-			if (!strcmp(optarg, "plain-store")) {
-				test_broken = TEST_PLAIN_STORE;
+			test_broken = parse_break(optarg);
+			if (test_broken)
 				break;
-			}
-			if (!strcmp(optarg, "no-recheck")) {
-				test_broken = TEST_NO_RECHECK;
-				break;
-			}
 			/* fall through */
 		default:
 			usage(stderr);
@@ -110,8 +122,11 @@ static bool report(const struct options *options, const struct totals *totals, d
 	__u64 lost_facts = xdp->lost_facts + user->lost_facts;
 	__u64 foreign = totals->foreign + xdp->foreign + user->foreign;
 	__u64 missed = totals->missed + xdp->missed + user->missed;
-	bool ok = !(lost_flags | lost_facts | foreign | missed | totals->duplicates |
-		    totals->stuck | totals->broken_rules);
+	__u64 went_back = xdp->went_back + user->went_back;
+	__u64 stuck = totals->stuck + test_model->stuck;
+	bool ok = !(lost_flags | lost_facts | foreign | missed | went_back | stuck |
+		    totals->duplicates | totals->broken_rules | test_model->refused |
+		    test_model->different);
 	const struct {
 		const char *name, *sentence;
 		__u64 value;
@@ -129,6 +144,13 @@ static bool report(const struct options *options, const struct totals *totals, d
 		{"put", "sessions put", test_user->put},
 		{"renewed", "steady sessions replaced in place", test_user->renewed},
 		{"rehoused", "steady sessions removed and put", test_user->rehoused},
+		{"merged", "records merged", test_model->records},
+		{"mergedInserted", "  into a key without a session", test_model->inserted},
+		{"mergedReplaced", "  in place of an older session", test_model->replaced},
+		{"mergedAdvanced", "  with something new", test_model->advanced},
+		{"mergedUnchanged", "  with nothing new", test_model->unchanged},
+		{"mergedStale", "  of an older session", test_model->stale},
+		{"mergesRetried", "merges that XDP was in the way of", test_model->retried},
 		{"advanced", "advances of flags or state", xdp->advanced + user->advanced},
 		{"learned", "facts learned", xdp->learned + user->learned},
 		{"stale", "changes that came too late", xdp->stale + user->stale},
@@ -149,7 +171,10 @@ static bool report(const struct options *options, const struct totals *totals, d
 		{"foreignValues", "foreign values", foreign},
 		{"duplicates", "duplicates", totals->duplicates},
 		{"missedLiveKeys", "missed live keys", missed},
-		{"stuckSlots", "stuck slots", totals->stuck},
+		{"stuckSlots", "stuck slots", stuck},
+		{"refusedRecords", "records refused, or found to lie", test_model->refused},
+		{"wentBack", "keys that went back to an older session", went_back},
+		{"differences", "differences from the model of merges", test_model->different},
 	};
 
 	if (options->json)

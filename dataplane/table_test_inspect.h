@@ -6,7 +6,7 @@
 #ifndef WEIR_TABLE_TEST_INSPECT_H
 #define WEIR_TABLE_TEST_INSPECT_H
 
-#include "table_test_user.h"
+#include "table_test_compare.h"
 
 #define TEST_SETTLE_SECONDS 4 /* in which every BUSY or DEAD slot must have been emptied */
 
@@ -52,10 +52,40 @@ static void test_recall_both(__u64 generation, __u64 head, __u8 facts, __u32 cli
 		    head, facts);
 }
 
+static void test_inspect_merged_index(struct test_finding *finding, const struct weir_entry4 *index,
+				      __u64 head, __u32 bucket, __u32 *entries)
+{
+	__u32 client = test_merged_client_of(index->generation);
+
+	if (client >= TEST_MERGED_CLIENTS || !test_merged_index_is_own(index, head, client) ||
+	    !test_is_at_home(&index->key, head, bucket, TEST_INBOUND_BUCKETS)) {
+		finding->foreign++;
+		return;
+	}
+	finding->duplicates += entries[client]++ > 0;
+}
+
+static void test_inspect_merged(struct test_finding *finding, const struct weir_truth4 *truth,
+				__u64 head, __u32 bucket, __u32 *entries)
+{
+	__u64 generation = truth->entry.generation;
+	__u32 port = test_merged_port_of(generation);
+	__u8 facts = 0;
+
+	if (port >= TEST_MERGED || !test_merged_is_own(truth, head, port, &facts) ||
+	    !test_is_at_home(&truth->entry.key, head, bucket, TEST_OUTBOUND_BUCKETS)) {
+		finding->foreign++;
+		return;
+	}
+	test_recall(&test_shared->xdp, &test_shared->xdp.merged[port], generation, head, facts);
+	test_recall(&test_user->side, &test_user->side.merged[port], generation, head, facts);
+	finding->duplicates += entries[port]++ > 0;
+}
+
 static void test_inspect_inbound(struct test_finding *finding,
 				 const struct weir_inbound4_bucket *before)
 {
-	__u32 entries[TEST_CLIENTS] = {};
+	__u32 entries[TEST_CLIENTS] = {}, merged[TEST_MERGED_CLIENTS] = {};
 
 	for (__u32 place = 0; place < TEST_INBOUND_BUCKETS * WEIR_SLOTS; place++) {
 		__u32 bucket = place / WEIR_SLOTS;
@@ -67,6 +97,10 @@ static void test_inspect_inbound(struct test_finding *finding,
 		test_inspect_head(finding, head, before[bucket].head[place % WEIR_SLOTS]);
 		if (!weir_head_live(head))
 			continue;
+		if (test_is_merged(index->generation)) {
+			test_inspect_merged_index(finding, index, head, bucket, merged);
+			continue;
+		}
 		if (client >= TEST_CLIENTS || !test_index_is_own(index, head, client, &facts) ||
 		    !test_is_at_home(&index->key, head, bucket, TEST_INBOUND_BUCKETS)) {
 			finding->foreign++;
@@ -82,7 +116,7 @@ static void test_inspect_inbound(struct test_finding *finding,
 static void test_inspect_outbound(struct test_finding *finding,
 				  const struct weir_outbound4_bucket *before)
 {
-	__u32 entries[TEST_PORTS] = {};
+	__u32 entries[TEST_PORTS] = {}, merged[TEST_MERGED] = {};
 
 	for (__u32 place = 0; place < TEST_OUTBOUND_BUCKETS * WEIR_SLOTS; place++) {
 		__u32 bucket = place / WEIR_SLOTS;
@@ -94,6 +128,10 @@ static void test_inspect_outbound(struct test_finding *finding,
 		test_inspect_head(finding, head, before[bucket].head[place % WEIR_SLOTS]);
 		if (!weir_head_live(head))
 			continue;
+		if (test_is_merged(truth->entry.generation)) {
+			test_inspect_merged(finding, truth, head, bucket, merged);
+			continue;
+		}
 		if (port >= TEST_PORTS || !test_truth_is_own(truth, head, port, &facts) ||
 		    !test_is_at_home(&truth->entry.key, head, bucket, TEST_OUTBOUND_BUCKETS)) {
 			finding->foreign++;
@@ -121,6 +159,7 @@ static struct test_finding test_inspect(void)
 	}
 	test_inspect_inbound(&finding, inbound);
 	test_inspect_outbound(&finding, outbound);
+	test_compare_model();
 	return finding;
 }
 

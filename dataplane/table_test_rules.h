@@ -46,12 +46,13 @@ static struct weir_sweep_result rule_sweep(__u32 now)
 {
 	static const struct weir_timeouts timeouts[2] = {
 		[RULE_REAL] = {TEST_SECONDS(RULE_HANDSHAKE), TEST_SECONDS(RULE_ESTABLISHED),
-			       TEST_SECONDS(RULE_CLOSED), TEST_SECONDS(RULE_RESET)},
+			       TEST_SECONDS(RULE_CLOSED), TEST_SECONDS(RULE_RESET), 0},
 	};
 	struct weir_sweep_result result;
 	__u32 sessions[2];
 
-	if (weir_sweep(now, timeouts, 2, sessions, 2, &result))
+	if (weir_sweep(&(struct weir_sweep_order){.now = now}, timeouts, 2, sessions, NULL, 0,
+		       &result))
 		abort();
 	expect(sessions[RULE_REAL] + result.without_timeouts >= result.sessions,
 	       "each session is counted for its real server", "");

@@ -36,7 +36,13 @@ struct test_user {
 	__u64 xdp_runs; /* at the last tick of the clock */
 };
 
-enum test_break { TEST_SOUND, TEST_PLAIN_STORE, TEST_NO_RECHECK };
+enum test_break {
+	TEST_SOUND,
+	TEST_PLAIN_STORE,
+	TEST_NO_RECHECK,
+	TEST_PLAIN_MERGE,
+	TEST_LOST_RECORD
+};
 
 static struct test_constants test_constants;
 static struct test_shared *test_shared;
@@ -64,7 +70,7 @@ static struct weir_outbound4_bucket *test_outbound;
 #define WEIR_TABLE_BUCKET(index) (test_outbound + (index))
 #include "table.h"
 
-#include "table_test_ops.h"
+#include "table_test_merge.h"
 
 #define TEST_SECONDS(seconds)  ((seconds) * WEIR_TICKS_PER_SECOND)
 #define TEST_SWEEP_INTERVAL    128   /* user operations from one sweep to the next */
@@ -97,14 +103,15 @@ static void test_sweep(void)
 	/* By index: steady sessions never expire; two kinds of mortal ones; the fourth kind has no
 	 * timeouts. */
 	static const struct weir_timeouts timeouts[TEST_REALS - 1] = {
-		{1 << 30, 1 << 30, 1 << 30, 1 << 30},
-		{TEST_SECONDS(2), TEST_SECONDS(10), TEST_SECONDS(3), TEST_SECONDS(1)},
-		{TEST_SECONDS(20), TEST_SECONDS(40), TEST_SECONDS(20), TEST_SECONDS(5)},
+		{1 << 30, 1 << 30, 1 << 30, 1 << 30, 0},
+		{TEST_SECONDS(2), TEST_SECONDS(10), TEST_SECONDS(3), TEST_SECONDS(1), 0},
+		{TEST_SECONDS(20), TEST_SECONDS(40), TEST_SECONDS(20), TEST_SECONDS(5), 0},
 	};
 	__u32 sessions[TEST_REALS];
 	struct weir_sweep_result result;
 
-	if (weir_sweep(test_shared->now, timeouts, TEST_REALS - 1, sessions, TEST_REALS, &result))
+	if (weir_sweep(&(struct weir_sweep_order){.now = test_shared->now}, timeouts,
+		       TEST_REALS - 1, sessions, NULL, 0, &result))
 		abort();
 	test_user->sweeps++;
 	test_user->expired += result.expired;
@@ -263,8 +270,14 @@ static void test_snapshot(void)
 		for (size_t i = 0; i < count; i++) {
 			const struct weir_truth4 *truth = &records[i].truth;
 			__u32 port = test_port_of(truth->entry.generation);
+			__u32 merged = test_merged_port_of(truth->entry.generation);
 			__u8 facts = 0;
 
+			if (test_is_merged(truth->entry.generation)) {
+				if (!test_merged_is_own(truth, records[i].head, merged, &facts))
+					test_user->side.foreign++;
+				continue;
+			}
 			if (!test_truth_is_own(truth, records[i].head, port, &facts))
 				test_user->side.foreign++;
 			else if (port < TEST_STEADY)

@@ -13,6 +13,7 @@
 #include "table_user.h"
 
 #define WEIR_SLOT_WORDS_MAX 16
+#define WEIR_TICKS_MAX      4
 #define WEIR_MOVE_DEPTH     2 /* a chain of two moves finds room up to 93 % load */
 
 struct weir_table {
@@ -22,9 +23,21 @@ struct weir_table {
 	__u32 bucket_size;
 	__u32 slot_size;
 	__u32 key_words;
-	__u32 facts;    /* which words of a slot are facts */
-	__u32 ticks[2]; /* where XDP stores ticks into a live slot: offsets; 0 = no more */
+	__u32 facts;                 /* which words of a slot are facts */
+	__u32 ticks[WEIR_TICKS_MAX]; /* where ticks are stored into a live slot: offsets; 0 = no
+					more */
 };
+
+#define WEIR_SLICE 1024 /* buckets that a long pass looks at between two pauses */
+static void (*weir_pause_hook)(void);
+
+/* To be called with the number of each bucket of a long pass. Nothing that was read before may be
+ * trusted afterwards. */
+static void weir_pause(__u32 bucket)
+{
+	if (bucket % WEIR_SLICE == 0 && weir_pause_hook)
+		weir_pause_hook();
+}
 
 static __u64 weir_hash_key[2];
 static struct weir_table weir_inbound, weir_outbound;
@@ -174,7 +187,7 @@ static void weir_open_facts(const struct weir_table *table, const struct weir_pl
 static void weir_carry_ticks(const struct weir_table *table, const struct weir_place *original,
 			     const weir_word *body, const struct weir_place *copy)
 {
-	for (__u32 i = 0; i < 2 && table->ticks[i]; i++) {
+	for (__u32 i = 0; i < WEIR_TICKS_MAX && table->ticks[i]; i++) {
 		__u32 before = *(const __u32 *)((const char *)body + table->ticks[i]);
 		__u32 *from = (__u32 *)((char *)original->slot + table->ticks[i]);
 		__u32 *to = (__u32 *)((char *)copy->slot + table->ticks[i]);

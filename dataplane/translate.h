@@ -7,33 +7,10 @@
 #include "parse.h"
 #include "session_rules.h"
 
-/* One's complement sum of 16-bit words, folded (RFC 1071). Three folds: 64 to 33, to 18, to 17, to
- * 16 bits. */
-static __always_inline __u16 weir_fold(__u64 sum)
-{
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (sum & 0xffff) + (sum >> 16);
-}
-
 /* HC' = ~(~HC + ~m + m') with delta = ~m + m' (RFC 1624, equation 3). */
 static __always_inline __sum16 weir_checksum(__sum16 check, __u16 delta)
 {
 	return ~weir_fold((__u64)(__u16)~check + delta);
-}
-
-/* The constant differences between an entry's key and its new tuple. */
-static __always_inline void weir_set_deltas(struct weir_entry4 *entry)
-{
-	__u64 addresses = (__u64)(__u32)~entry->key.saddr + entry->new_saddr +
-			  (__u32)~entry->key.daddr + entry->new_daddr;
-	__u64 ports = (__u64)(__u16)~entry->key.sport + entry->new_sport +
-		      (__u16)~entry->key.dport + entry->new_dport;
-
-	entry->l3_delta =
-		weir_fold(addresses + (__u16)~bpf_htons(0x0100)); /* TTL is the word's upper byte */
-	entry->l4_delta = weir_fold(addresses + ports);
 }
 
 /* Translates the segment in place, by a copy of its entry. Only the Ethernet header keeps its old

@@ -18,7 +18,7 @@
 #endif
 
 /* Pins live under /sys/fs/bpf/weir/v<this>. It rises with every change of a layout in this file. */
-#define WEIR_LAYOUT_VERSION 1
+#define WEIR_LAYOUT_VERSION 2
 
 #define WEIR_SLOTS            7  /* slots in a bucket; the eighth line holds the heads */
 #define WEIR_TICK_SHIFT       20 /* ns >> WEIR_TICK_SHIFT = ticks */
@@ -43,12 +43,14 @@
 #define WEIR_ESTABLISHED 5 /* the real server has sent a segment with neither SYN nor RST */
 #define WEIR_FIN_ONE     6 /* one side has sent its FIN */
 #define WEIR_FIN_BOTH    7 /* both sides have */
+#define WEIR_HELD        8 /* expired, but its LIP:port is not given out again for a while */
 
 /* The 16 flags of a head. Bits 12 to 15 hold the forwarding mode, which never changes during a
  * session. */
 #define WEIR_FLAG_FIN_CLIENT 0x0001
 #define WEIR_FLAG_FIN_REAL   0x0002
 #define WEIR_FLAG_RST_REAL   0x0004 /* the real server has sent a RST */
+#define WEIR_FLAG_SHARED     0x0008 /* the other nodes are told of this session */
 #define WEIR_MODE_SHIFT      12
 #define WEIR_MODE_FULLNAT    0
 
@@ -85,8 +87,8 @@ _Static_assert(sizeof(struct weir_key4) == 16, "two words");
  * What a packet needs, in one cache line. In the inbound table the key is client -> virtual service
  * and the new tuple is LIP -> real server; in the outbound table the key is real server -> LIP and
  * the new tuple is virtual service -> client. The new tuple reversed is therefore the other entry's
- * key. Written whole while the slot is BUSY; afterwards only `seen` (plain store, at most once a
- * second) and the facts change.
+ * key. Written whole while the slot is BUSY; afterwards only ticks (plain stores; `seen` at most
+ * once a second) and the facts change.
  */
 struct weir_entry4 {
 	struct weir_key4 key;
@@ -116,7 +118,8 @@ struct weir_truth4 {
 	__u64 client_fin_fact; /* sequence number at the client's FIN */
 	__u64 real_fin_fact;
 	__u64 options_fact; /* MSS and window scales */
-	__u64 spare;
+	__u32 changed;      /* tick of the last change of state, flags or facts; HELD: until when */
+	__u32 synced; /* tick of the last record sent or merged; before `changed`: to be sent */
 };
 _Static_assert(sizeof(struct weir_truth4) == 128, "two cache lines");
 
@@ -171,8 +174,10 @@ struct weir_node {
 	__u16 port_max;
 	__u32 origin;          /* this node's number */
 	__s64 realtime_offset; /* CLOCK_REALTIME - CLOCK_MONOTONIC in ns, for generations */
+	__u32 lookups;         /* not 0 = tell the agent of packets that no session claims */
+	__u32 pad;
 };
-_Static_assert(sizeof(struct weir_node) == 32, "");
+_Static_assert(sizeof(struct weir_node) == 40, "");
 
 struct weir_service_key {
 	struct weir_address vaddr;
@@ -185,6 +190,12 @@ _Static_assert(sizeof(struct weir_service_key) == 20, "");
 #define WEIR_SCHEDULER_RR     0
 #define WEIR_SCHEDULER_MAGLEV 1
 
+/* When the other nodes are first told of a session of this service. */
+#define WEIR_SYNC_IMMEDIATE   0 /* when it is created */
+#define WEIR_SYNC_OFF         1 /* never */
+#define WEIR_SYNC_ESTABLISHED 2 /* when the real server's first segment has come */
+#define WEIR_SYNC_AFTER       3 /* when it has lived for weir_timeouts.share; by the sweep */
+
 /* A virtual service. The agent fills a row of weir_schedules, then points `schedule` at it with one
  * 64-bit store: each service owns rows 2i and 2i + 1 and alternates between them. */
 struct weir_service {
@@ -192,7 +203,8 @@ struct weir_service {
 		key; /* checked against the packet: an index that changed hands is noticed */
 	__u8 scheduler;
 	__u8 mode;
-	__u16 pad;
+	__u8 sync; /* WEIR_SYNC_* */
+	__u8 pad;
 	__u64 schedule; /* row 32 | entries in use 32; no entries = no real server takes new
 			   sessions */
 };
@@ -251,8 +263,28 @@ struct weir_timeouts {
 	__u32 established;
 	__u32 closed; /* after both FINs */
 	__u32 reset;  /* after a RST */
+	__u32 share;  /* age at which a session with WEIR_SYNC_AFTER is sent; 0 = never */
 };
-_Static_assert(sizeof(struct weir_timeouts) == 16, "");
+_Static_assert(sizeof(struct weir_timeouts) == 20, "");
+
+/* What XDP writes into the ring buffer weir_events, for the agent. */
+#define WEIR_EVENT_SESSION 1 /* weir_session_event4: a session has changed */
+#define WEIR_EVENT_MISS    2 /* weir_miss_event4: a packet that no session claims */
+
+struct weir_session_event4 {
+	__u32 kind;
+	__u32 tick; /* when it was written */
+	__u64 head; /* of the outbound entry */
+	struct weir_truth4 truth;
+};
+_Static_assert(sizeof(struct weir_session_event4) == 144, "");
+
+struct weir_miss_event4 {
+	__u32 kind;
+	__u32 inbound; /* 1: the key is a client's; 0: a real server's */
+	struct weir_key4 key;
+};
+_Static_assert(sizeof(struct weir_miss_event4) == 24, "");
 
 /*
  * One per-CPU set. A field's name is the metric's name and the drop reason. received = forwarded +
@@ -290,6 +322,9 @@ struct weir_counters {
 	__u64 lport_probe;    /* LIP:port tried and found in use */
 	__u64 insert_race;    /* two CPUs created the same session; one won */
 	__u64 rst_sent;       /* RST sent by us; see drop_not_indexed */
+	__u64 event_sent;     /* records of sessions written for the other nodes; expected */
+	__u64 event_lost; /* not written, the ring was full; the sweep makes up for it; rarely */
+	__u64 miss_told;  /* misses that the agent was told of, to ask the other nodes */
 };
 
 /* Per-CPU, one for each real server. */

@@ -14,7 +14,7 @@ import { format } from "prettier";
 
 const DATAPLANE = join(import.meta.dirname, "../../dataplane");
 const LAYOUT = join(import.meta.dirname, "../../src/node/layout.ts");
-const HEADERS = ["weir.h", "table_user.h"];
+const HEADERS = ["weir.h", "table_user.h", "table_jobs.h"];
 
 /** The parts of `bpftool -j btf dump` that are used. */
 type BtfType = {

@@ -44,7 +44,7 @@ export interface Addon {
     readonly pinDir: string;
     readonly maxEntries: Readonly<Record<string, number>>;
   }): Readonly<Record<string, MapInfo>>;
-  /** Releases all but the pins. EBUSY while a sweep runs. */
+  /** Waits for the jobs and settles them, ends listening, and releases all but the pins. Harmless if nothing is loaded. */
   close(): void;
   /** `mode` as XDP_ATTACHED_* of linux/if_link.h; `adopted`: a link of an earlier process now runs this program. */
   attach(ifindex: number): { readonly adopted: boolean; readonly mode: number };
@@ -70,18 +70,26 @@ export interface Addon {
     readonly frame: Buffer;
     readonly durationNs: number;
   };
-  /** One pass over the session table, off the event loop. `timeouts`: a weir_timeouts for each real server. EBUSY. */
-  sweep(timeouts: Uint8Array): Promise<{
-    /** A weir_sweep_result. */
-    readonly result: Buffer;
-    /** A u32 for each real server. */
-    readonly sessionsPerReal: Buffer;
-  }>;
-  /** At most `room` weir_record4. Begins at cursor 0n; a returned cursor of 2^64 - 1 is the end. */
-  snapshot(
-    cursor: bigint,
+  /**
+   * Has the one thread that writes the session table do a job (dataplane/table_jobs.h); one after another, in order, but
+   * that short ones go first while a long one is at work. `input`, and `more` of it, are copied. Resolves to the output, of at most `room` bytes; rejects with the job's errno, or EAGAIN: more
+   * than 1,024 jobs or 256 MiB of input are not settled yet. Jobs keep the process alive.
+   */
+  submit(
+    operation: number,
+    input: Uint8Array,
     room: number,
-  ): { readonly records: Buffer; readonly cursor: bigint };
+    more?: Uint8Array,
+  ): Promise<Buffer>;
+  /**
+   * From now on hands over what the program writes into its ring buffer, beginning with what is there: records of 96 bytes
+   * and keys of 16, at most 2,048 in one call, and calls that are not full no sooner than 1 ms after the one before.
+   * There is one listener; it keeps the process alive, and what it throws is uncaught. When it is 64 calls behind, or
+   * there is none, the ring fills. `undefined` ends it; then the records of calls under way are lost.
+   */
+  events(
+    onEvents: ((records: Buffer, misses: Buffer) => void) | undefined,
+  ): void;
 }
 
 /** Throws if the file is not there: `./weir` builds it. */

@@ -14,7 +14,7 @@ import {
 } from "./struct.ts";
 import type { ValueOf } from "./struct.ts";
 
-export const WEIR_LAYOUT_VERSION = 1;
+export const WEIR_LAYOUT_VERSION = 2;
 export const WEIR_SLOTS = 7;
 export const WEIR_TICK_SHIFT = 20;
 export const WEIR_TICKS_PER_SECOND = 954;
@@ -33,21 +33,41 @@ export const WEIR_SYNACK = 4;
 export const WEIR_ESTABLISHED = 5;
 export const WEIR_FIN_ONE = 6;
 export const WEIR_FIN_BOTH = 7;
+export const WEIR_HELD = 8;
 export const WEIR_FLAG_FIN_CLIENT = 1;
 export const WEIR_FLAG_FIN_REAL = 2;
 export const WEIR_FLAG_RST_REAL = 4;
+export const WEIR_FLAG_SHARED = 8;
 export const WEIR_MODE_SHIFT = 12;
 export const WEIR_MODE_FULLNAT = 0;
 export const WEIR_FACT_VALID = 1;
 export const WEIR_SCHEDULER_RR = 0;
 export const WEIR_SCHEDULER_MAGLEV = 1;
+export const WEIR_SYNC_IMMEDIATE = 0;
+export const WEIR_SYNC_OFF = 1;
+export const WEIR_SYNC_ESTABLISHED = 2;
+export const WEIR_SYNC_AFTER = 3;
 export const WEIR_OWN_VIP = 1;
 export const WEIR_OWN_POOL = 2;
 export const WEIR_MARGIN_TICKS = 4770;
+export const WEIR_EVENT_SESSION = 1;
+export const WEIR_EVENT_MISS = 2;
 export const WEIR_DEFAULT_HANDSHAKE_TICKS = 57240;
 export const WEIR_DEFAULT_ESTABLISHED_TICKS = 858600;
 export const WEIR_DEFAULT_CLOSED_TICKS = 57240;
 export const WEIR_DEFAULT_RESET_TICKS = 9540;
+export const WEIR_REAL_UNKNOWN = 65535;
+export const WEIR_DIGEST_BUCKETS = 1024;
+export const WEIR_JOB_SWEEP = 1;
+export const WEIR_JOB_MERGE = 2;
+export const WEIR_JOB_COLLECT = 3;
+export const WEIR_JOB_DIGEST = 4;
+export const WEIR_JOB_HASHES = 5;
+export const WEIR_JOB_MISSING = 6;
+export const WEIR_JOB_FIND = 7;
+export const WEIR_JOB_SNAPSHOT = 8;
+export const WEIR_JOB_SUMS = 9;
+export const WEIR_JOB_BACKENDS = 10;
 
 export const weirKey4 = struct(16, {
   saddr: [0, be32],
@@ -85,6 +105,8 @@ export const weirTruth4 = struct(128, {
   client_fin_fact: [96, u64],
   real_fin_fact: [104, u64],
   options_fact: [112, u64],
+  changed: [120, u32],
+  synced: [124, u32],
 });
 export type WeirTruth4 = ValueOf<typeof weirTruth4>;
 
@@ -121,7 +143,7 @@ export const weirAddress = struct(16, {
 });
 export type WeirAddress = ValueOf<typeof weirAddress>;
 
-export const weirNode = struct(32, {
+export const weirNode = struct(40, {
   aggregate4: [0, be32],
   aggregate4_mask: [4, be32],
   pool4: [8, u32],
@@ -130,6 +152,7 @@ export const weirNode = struct(32, {
   port_max: [18, u16],
   origin: [20, u32],
   realtime_offset: [24, s64],
+  lookups: [32, u32],
 });
 export type WeirNode = ValueOf<typeof weirNode>;
 
@@ -144,6 +167,7 @@ export const weirService = struct(32, {
   key: [0, weirServiceKey],
   scheduler: [20, u8],
   mode: [21, u8],
+  sync: [22, u8],
   schedule: [24, u64],
 });
 export type WeirService = ValueOf<typeof weirService>;
@@ -183,15 +207,31 @@ export const weirPrefix = struct(20, {
 });
 export type WeirPrefix = ValueOf<typeof weirPrefix>;
 
-export const weirTimeouts = struct(16, {
+export const weirTimeouts = struct(20, {
   handshake: [0, u32],
   established: [4, u32],
   closed: [8, u32],
   reset: [12, u32],
+  share: [16, u32],
 });
 export type WeirTimeouts = ValueOf<typeof weirTimeouts>;
 
-export const weirCounters = struct(240, {
+export const weirSessionEvent4 = struct(144, {
+  kind: [0, u32],
+  tick: [4, u32],
+  head: [8, u64],
+  truth: [16, weirTruth4],
+});
+export type WeirSessionEvent4 = ValueOf<typeof weirSessionEvent4>;
+
+export const weirMissEvent4 = struct(24, {
+  kind: [0, u32],
+  inbound: [4, u32],
+  key: [8, weirKey4],
+});
+export type WeirMissEvent4 = ValueOf<typeof weirMissEvent4>;
+
+export const weirCounters = struct(264, {
   received: [0, u64],
   forwarded: [8, u64],
   passed_foreign: [16, u64],
@@ -222,6 +262,9 @@ export const weirCounters = struct(240, {
   lport_probe: [216, u64],
   insert_race: [224, u64],
   rst_sent: [232, u64],
+  event_sent: [240, u64],
+  event_lost: [248, u64],
+  miss_told: [256, u64],
 });
 export type WeirCounters = ValueOf<typeof weirCounters>;
 
@@ -234,7 +277,7 @@ export const weirTraffic = struct(40, {
 });
 export type WeirTraffic = ValueOf<typeof weirTraffic>;
 
-export const weirSweepResult = struct(136, {
+export const weirSweepResult = struct(168, {
   sessions: [0, u64],
   half_open: [8, u64],
   established: [16, u64],
@@ -243,17 +286,72 @@ export const weirSweepResult = struct(136, {
   inbound_slots: [40, u64],
   outbound_entries: [48, u64],
   outbound_slots: [56, u64],
-  dead: [64, u64],
-  busy: [72, u64],
-  expired: [80, u64],
-  orphans: [88, u64],
-  emptied: [96, u64],
-  moved: [104, u64],
-  recovered: [112, u64],
-  duplicates: [120, u64],
-  without_timeouts: [128, u64],
+  held: [64, u64],
+  dead: [72, u64],
+  busy: [80, u64],
+  expired: [88, u64],
+  orphans: [96, u64],
+  emptied: [104, u64],
+  moved: [112, u64],
+  recovered: [120, u64],
+  duplicates: [128, u64],
+  without_timeouts: [136, u64],
+  reindexed: [144, u64],
+  records: [152, u64],
+  records_waiting: [160, u64],
 });
 export type WeirSweepResult = ValueOf<typeof weirSweepResult>;
+
+export const weirSweepOrder = struct(16, {
+  now: [0, u32],
+  origin: [4, u32],
+  weak: [8, u32],
+  hold: [12, u32],
+});
+export type WeirSweepOrder = ValueOf<typeof weirSweepOrder>;
+
+export const weirBackend4 = struct(20, {
+  vaddr: [0, be32],
+  raddr: [4, be32],
+  vport: [8, be16],
+  rport: [10, be16],
+  real: [12, u16],
+  egress: [14, u16],
+  proto: [16, u8],
+});
+export type WeirBackend4 = ValueOf<typeof weirBackend4>;
+
+export const weirMergeResult = struct(72, {
+  inserted: [0, u64],
+  replaced: [8, u64],
+  advanced: [16, u64],
+  unchanged: [24, u64],
+  stale: [32, u64],
+  refused: [40, u64],
+  full: [48, u64],
+  busy: [56, u64],
+  conflicts: [64, u64],
+});
+export type WeirMergeResult = ValueOf<typeof weirMergeResult>;
+
+export const weirSyncKey4 = struct(16, {
+  key: [0, weirKey4],
+});
+export type WeirSyncKey4 = ValueOf<typeof weirSyncKey4>;
+
+export const weirDigest = struct(8200, {
+  sessions: [0, u64],
+  sum: [8, array(1024, u64)],
+});
+export type WeirDigest = ValueOf<typeof weirDigest>;
+
+export const weirTableSums = struct(32, {
+  sessions: [0, u64],
+  truth: [8, u64],
+  entries: [16, u64],
+  index: [24, u64],
+});
+export type WeirTableSums = ValueOf<typeof weirTableSums>;
 
 export const weirWriterCounters = struct(32, {
   moves: [0, u64],
@@ -262,3 +360,20 @@ export const weirWriterCounters = struct(32, {
   flags_gone: [24, u64],
 });
 export type WeirWriterCounters = ValueOf<typeof weirWriterCounters>;
+
+export const weirMergeJob = struct(8, {
+  delay: [0, u32],
+});
+export type WeirMergeJob = ValueOf<typeof weirMergeJob>;
+
+export const weirCollectJob = struct(24, {
+  from: [0, u64],
+  to: [8, u64],
+  changed_within: [16, u32],
+});
+export type WeirCollectJob = ValueOf<typeof weirCollectJob>;
+
+export const weirBucketSet = struct(128, {
+  bits: [0, bytes(128)],
+});
+export type WeirBucketSet = ValueOf<typeof weirBucketSet>;

@@ -28,6 +28,8 @@ import { egressOf } from "./words.ts";
 
 /** The share of the session table's slots that sessions may fill. Above it, inserts begin to find both buckets full. */
 const LOAD_MAX = 0.6;
+/** Of the ring buffer for events: 28,000 records, a burst of a third of a second at 100,000 a second. A power of two. */
+const EVENT_BYTES = 4 * 2 ** 20;
 /** Of the verifier's log, that a load error carries. */
 const LOG_LINES = 12;
 /** What the addon compares that follows from the config, and not from the layout version. */
@@ -156,6 +158,7 @@ function mapSizes(limits: Limits): Readonly<Record<string, number>> {
     weir_real_servers: limits.realServers,
     weir_traffic: limits.realServers,
     weir_egress_groups: egressOf(limits.realServers),
+    weir_events: EVENT_BYTES,
   };
 }
 

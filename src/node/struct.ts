@@ -38,6 +38,14 @@ export function encode<T>(field: Field<T>, value: T): Uint8Array {
   return bytes;
 }
 
+/** The values side by side. */
+export function encodeAll<T>(field: Field<T>, values: readonly T[]): Buffer {
+  const bytes = Buffer.alloc(values.length * field.size);
+  const view = viewOf(bytes);
+  values.forEach((value, i) => field.write(view, i * field.size, value));
+  return bytes;
+}
+
 /** Reads the values that stand side by side, each at a multiple of `alignment`, in `bytes`. */
 export function decodeAll<T>(
   field: Field<T>,

@@ -9,6 +9,7 @@ import type {
   Prefix,
   Protocol,
   Scheduler,
+  SyncPolicy,
   Timeouts,
 } from "../model.ts";
 import {
@@ -21,10 +22,18 @@ import {
 } from "../model.ts";
 import type { Field } from "./struct.ts";
 import { converted, struct, u32 } from "./struct.ts";
+import type { Backend } from "./desired.ts";
 import type { EgressGroup, EgressHop } from "./egress.ts";
 import * as layout from "./layout.ts";
 
 const IPPROTO_TCP = 6;
+/** By their WEIR_SYNC_* numbers. */
+const SYNC_POLICIES: readonly SyncPolicy["policy"][] = [
+  "immediate",
+  "off",
+  "established",
+  "after",
+];
 /** The prefix of IPv4-mapped addresses, ::ffff:0:0/96. */
 const MAPPED_LENGTH = 96;
 
@@ -45,6 +54,7 @@ export type ServiceKey = {
 /** A virtual service, and the schedule that is in force: the first `entries` of row `row` of the schedules. */
 export type ServiceSlot = ServiceKey & {
   readonly scheduler: Scheduler;
+  readonly sync: SyncPolicy["policy"];
   readonly row: number;
   /** 0: no real server takes new sessions. */
   readonly entries: number;
@@ -60,10 +70,16 @@ export type RealServerSlot = Endpoint & {
 /** Where this node stands in the cluster. */
 export type NodePlace = {
   readonly aggregate: Prefix;
-  readonly pool: Prefix;
+  /** Undefined: this node gives out no local address. */
+  readonly pool: Prefix | undefined;
   readonly ports: PortRange;
   readonly origin: number;
+  /** The agent wants to hear of packets that no session claims. */
+  readonly lookups: boolean;
 };
+
+/** How long sessions of a real server live, and when they are told of if the service's policy is `after`. */
+export type SessionTerms = Timeouts & { readonly shareAfterMs?: number };
 
 /** Whose a prefix is. */
 export type Owner = "vip" | "pool";
@@ -76,14 +92,16 @@ export const serviceKey: Field<ServiceKey> = converted(
 
 export const service: Field<ServiceSlot> = converted(
   layout.weirService,
-  ({ key, scheduler, schedule }) => ({
+  ({ key, scheduler, sync, schedule }) => ({
     ...readServiceKey(key),
     scheduler: scheduler === layout.WEIR_SCHEDULER_MAGLEV ? "maglev" : "rr",
+    sync: SYNC_POLICIES[sync] ?? "immediate",
     row: Number(schedule >> 32n),
     entries: Number(BigInt.asUintN(32, schedule)),
   }),
-  ({ scheduler, row, entries, ...key }) => ({
+  ({ scheduler, sync, row, entries, ...key }) => ({
     key: writeServiceKey(key),
+    sync: SYNC_POLICIES.indexOf(sync),
     scheduler:
       scheduler === "maglev"
         ? layout.WEIR_SCHEDULER_MAGLEV
@@ -152,21 +170,26 @@ export const node: Field<NodePlace> = converted(
       address: formatIpv4(raw.aggregate4),
       length: Math.clz32(~raw.aggregate4_mask),
     },
-    pool: {
-      address: formatIpv4(raw.pool4),
-      length: 32 - Math.log2(raw.pool4_size),
-    },
+    pool:
+      raw.pool4_size === 0
+        ? undefined
+        : {
+            address: formatIpv4(raw.pool4),
+            length: 32 - Math.log2(raw.pool4_size),
+          },
     ports: { min: raw.port_min, max: raw.port_max },
     origin: raw.origin,
+    lookups: raw.lookups !== 0,
   }),
-  ({ aggregate, pool, ports, origin }) => ({
+  ({ aggregate, pool, ports, origin, lookups }) => ({
     aggregate4: rangeOf(aggregate).first,
     aggregate4_mask: 2 ** 32 - sizeOf(aggregate),
-    pool4: rangeOf(pool).first,
-    pool4_size: sizeOf(pool),
+    pool4: pool === undefined ? 0 : rangeOf(pool).first,
+    pool4_size: pool === undefined ? 0 : sizeOf(pool),
     port_min: ports.min,
     port_max: ports.max,
     origin,
+    lookups: lookups ? 1 : 0,
     realtime_offset: BigInt(Date.now()) * 1_000_000n - process.hrtime.bigint(),
   }),
 );
@@ -187,21 +210,36 @@ export const DEFAULT_TIMEOUTS: Timeouts = {
 };
 
 /** In ticks, rounded up: a session never expires early. */
-export const timeouts: Field<Timeouts> = converted(
+export const timeouts: Field<SessionTerms> = converted(
   layout.weirTimeouts,
   (ticks) => ({
     handshakeMs: msOf(ticks.handshake),
     establishedMs: msOf(ticks.established),
     closedMs: msOf(ticks.closed),
     resetMs: msOf(ticks.reset),
+    shareAfterMs: msOf(ticks.share),
   }),
   (ms) => ({
     handshake: ticksOf(ms.handshakeMs),
     established: ticksOf(ms.establishedMs),
     closed: ticksOf(ms.closedMs),
     reset: ticksOf(ms.resetMs),
+    share: ticksOf(ms.shareAfterMs ?? 0),
   }),
 );
+
+export function writeBackend(backend: Backend): layout.WeirBackend4 {
+  const { service: key, server, real, egress } = backend;
+  return {
+    vaddr: rangeOf({ address: key.vip, length: 32 }).first,
+    vport: key.port,
+    raddr: rangeOf({ address: server.address, length: 32 }).first,
+    rport: server.port,
+    real,
+    egress,
+    proto: IPPROTO_TCP,
+  };
+}
 
 export function isSameService(a: ServiceKey, b: ServiceKey): boolean {
   return a.vip === b.vip && a.port === b.port && a.protocol === b.protocol;

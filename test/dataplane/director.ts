@@ -3,19 +3,21 @@
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import type { ExecutionContext } from "ava";
-import type { Session } from "../../src/model.ts";
+import type { Limits, Session, SyncPolicy } from "../../src/model.ts";
 import type { Counters } from "../../src/node/dataplane.ts";
 import type { Dataplane } from "../../src/node/dataplane.ts";
 import type { EgressHop } from "../../src/node/egress.ts";
 import { decodeLinks } from "../../src/node/rtnetlink.ts";
 import { EGRESS_CLIENTS, egressOf } from "../../src/node/words.ts";
-import { open, temporaryPins } from "./addon-fixture.ts";
+import { LIMITS, open, temporaryPins } from "./addon-fixture.ts";
 import { build, parse, type Packet, type ParsedPacket } from "./packet.ts";
 
 export const VIP = "192.0.2.10";
 export const CLIENT = "198.51.100.1";
 export const AGGREGATE = { address: "10.200.0.0", length: 24 };
 export const POOL = { address: "10.200.0.16", length: 28 };
+export const OTHER_POOL = { address: "10.200.0.32", length: 28 };
+const SERVICE = { vip: VIP, port: 80, protocol: "tcp" } as const;
 export const REAL = { address: "10.3.1.2", port: 8080 };
 /** The kernel knows the way to it, but not the next hop's MAC. */
 export const OTHER_REAL = { address: "10.3.2.2", port: 8080 };
@@ -50,6 +52,9 @@ const EVENTS: ReadonlySet<keyof Counters> = new Set([
   "lport_probe",
   "insert_race",
   "rst_sent",
+  "event_sent",
+  "event_lost",
+  "miss_told",
 ]);
 
 export type Sent = {
@@ -59,29 +64,49 @@ export type Sent = {
   readonly counted: Partial<Record<keyof Counters, number>>;
 };
 
+/** This node, in weir_nodes: another one's pool is the next /28. */
+export const ORIGIN = 7;
+
 export class Director {
-  readonly dataplane: Dataplane;
+  /** Of now: `replace` makes another one. */
+  dataplane: Dataplane;
   readonly ifindex: number;
   readonly toClients: EgressHop;
   readonly toReal: EgressHop;
 
-  constructor(t: ExecutionContext) {
+  constructor(t: ExecutionContext, limits: Limits = LIMITS) {
     this.ifindex = makeInterface(t);
     const hop = { smac: MAC, ifindex: this.ifindex, vlan: 0, mtu: 1500 };
     this.toClients = { ...hop, dmac: ROUTER };
     this.toReal = { ...hop, dmac: REAL_ROUTER };
-    this.dataplane = open(t, temporaryPins(t));
+    this.dataplane = open(t, { ...temporaryPins(t), limits });
     this.#configure();
   }
 
-  #configure(): void {
+  /** Another node in the place of this one: it knows no session, and has its own pool. */
+  replace(t: ExecutionContext): void {
+    this.dataplane.close();
+    this.dataplane = open(t, temporaryPins(t));
+    this.#configure({ pool: OTHER_POOL, origin: ORIGIN + 1 });
+  }
+
+  #configure({ pool = POOL, origin = ORIGIN, lookups = false } = {}): void {
     const { dataplane } = this;
     dataplane.nodes.set(0, {
       aggregate: AGGREGATE,
-      pool: POOL,
+      pool,
       ports: { min: 1024, max: 65535 },
-      origin: 7,
+      origin,
+      lookups,
     });
+    dataplane.setBackends(
+      [REAL, OTHER_REAL].map((server, real) => ({
+        service: SERVICE,
+        server,
+        real,
+        egress: egressOf(real),
+      })),
+    );
     dataplane.prefixes.set(AGGREGATE, "pool");
     dataplane.prefixes.set({ address: VIP, length: 32 }, "vip");
     dataplane.devices.set(this.ifindex, this.ifindex);
@@ -97,10 +122,14 @@ export class Director {
     this.schedule([0]);
   }
 
+  /** The program tells of packets that no session claims. */
+  tellMisses(): void {
+    this.#configure({ lookups: true });
+  }
+
   /** Gives new sessions to these real servers in turn. */
-  schedule(reals: readonly number[]): void {
-    const key = { vip: VIP, port: 80, protocol: "tcp" } as const;
-    this.dataplane.setService(0, key, "rr", reals);
+  schedule(reals: readonly number[], sync: SyncPolicy["policy"] = "off"): void {
+    this.dataplane.setService(0, SERVICE, { scheduler: "rr", sync }, reals);
   }
 
   /** Runs a frame through the program with a fresh lease, and checks that it was counted exactly once. */

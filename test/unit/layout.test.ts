@@ -33,7 +33,7 @@ test("encode() puts each field where C reads it, in C's byte order", (t) => {
 });
 
 test("encode() refuses what does not fit", (t) => {
-  const timeouts = { handshake: 1, established: 2, closed: 3 };
+  const timeouts = { handshake: 1, established: 2, closed: 3, share: 0 };
   for (const reset of [-1, 2 ** 32, 0.5, Number.NaN])
     t.throws(() => encode(layout.weirTimeouts, { ...timeouts, reset }), {
       instanceOf: RangeError,
@@ -62,6 +62,7 @@ test("words.service keeps row and entries in one word", (t) => {
     port: 80,
     protocol: "tcp",
     scheduler: "maglev",
+    sync: "established",
     row: 7,
     entries: 16381,
   } as const;
@@ -71,7 +72,7 @@ test("words.service keeps row and entries in one word", (t) => {
     `${MAPPED}c000020a` +
       "0050" +
       "0600" +
-      "01000000" +
+      "01000200" +
       "fd3f0000" +
       "07000000",
   );
@@ -93,6 +94,7 @@ test("words.node carries prefixes as address and mask, and as first address and 
     pool: { address: "10.200.0.16", length: 28 },
     ports: { min: 1024, max: 65535 },
     origin: 0x1234,
+    lookups: true,
   };
   const bytes = encode(words.node, place);
   t.is(

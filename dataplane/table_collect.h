@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * What this node knows, for the others: records of its sessions, and sums by which two nodes find
+ * out in what they differ. Included by table_user.c alone. Reads only.
+ */
+#ifndef WEIR_TABLE_COLLECT_H
+#define WEIR_TABLE_COLLECT_H
+
+#include <string.h>
+#include "sync_record.h"
+#include "table_timeouts.h"
+#include "table_writer.h"
+
+/* A session that has not changed for so long is the same on every node, but for a loss. */
+#define WEIR_SETTLED_TICKS (10 * WEIR_TICKS_PER_SECOND)
+
+/* One live session: a copy that belongs to one occupant. False: there is none in this slot. */
+static bool weir_read_session(__u32 bucket, __u32 i, struct weir_record4 *record)
+{
+	struct weir_place place = weir_place(&weir_outbound, bucket, i);
+
+	if (!weir_head_live(place.seen) || WEIR_HEAD_STATE(place.seen) == WEIR_HELD)
+		return false;
+	weir_order_loads();
+	record->truth = *(const struct weir_truth4 *)place.slot;
+	weir_order_loads();
+	record->head = weir_load(place.head);
+	return weir_head_same(record->head, place.seen) &&
+	       WEIR_HEAD_STATE(record->head) != WEIR_HELD;
+}
+
+/* The same of a position, in a long pass. */
+static bool weir_visit_session(__u64 position, struct weir_record4 *record)
+{
+	if (position % WEIR_SLOTS == 0)
+		weir_pause(position / WEIR_SLOTS);
+	return weir_read_session(position / WEIR_SLOTS, position % WEIR_SLOTS, record);
+}
+
+static bool weir_is_shared(const struct weir_record4 *record)
+{
+	return WEIR_HEAD_FLAGS(record->head) & WEIR_FLAG_SHARED;
+}
+
+size_t weir_snapshot(__u64 *cursor, struct weir_record4 *records, size_t room)
+{
+	__u64 end = weir_positions();
+	__u64 position = *cursor;
+	size_t count = 0;
+
+	for (; position < end && count < room; position++)
+		count += weir_read_session(position / WEIR_SLOTS, position % WEIR_SLOTS,
+					   &records[count]);
+	*cursor = position < end ? position : ~0ULL;
+	return count;
+}
+
+__u64 weir_positions(void)
+{
+	return weir_outbound.memory ? (__u64)weir_outbound.buckets * WEIR_SLOTS : 0;
+}
+
+size_t weir_collect(__u64 *from, __u64 to, __u32 now, __u32 changed_within,
+		    struct weir_sync_record4 *records, size_t room)
+{
+	__u64 end = to < weir_positions() ? to : weir_positions();
+	struct weir_record4 record;
+	size_t count = 0;
+
+	for (; *from < end && count < room; (*from)++) {
+		if (!weir_read_session(*from / WEIR_SLOTS, *from % WEIR_SLOTS, &record) ||
+		    !weir_is_shared(&record) ||
+		    weir_age(now, record.truth.changed) > changed_within)
+			continue;
+		weir_sync_encode(record.head, &record.truth, now, &records[count++]);
+	}
+	return count;
+}
+
+size_t weir_find(const struct weir_sync_key4 *keys, size_t count, __u32 now,
+		 struct weir_sync_record4 *records)
+{
+	size_t found = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct weir_key4 key = keys[i].key;
+		struct weir_entry4 entry;
+		struct inbound4_ref index;
+		struct outbound4_ref ref;
+		struct weir_truth4 truth;
+
+		key.pad[0] = 0;
+		if (keys[i].key.pad[0] == WEIR_SYNC_KEY_CLIENT) {
+			if (inbound4_read(&key, &index, &entry))
+				continue;
+			key = weir_other_key(&entry);
+		}
+		if (outbound4_find(&key, &ref) || WEIR_HEAD_STATE(ref.seen) == WEIR_HELD ||
+		    !(WEIR_HEAD_FLAGS(ref.seen) & WEIR_FLAG_SHARED))
+			continue;
+		truth = *ref.slot;
+		if (outbound4_holds(&ref))
+			weir_sync_encode(ref.seen, &truth, now, &records[found++]);
+	}
+	return found;
+}
+
+/* What two nodes that agree have in common, as words. Without ticks, and without what is a node's
+ * own. */
+static __u64 weir_hash_session(const struct weir_record4 *record)
+{
+	const struct weir_truth4 *truth = &record->truth;
+	const struct weir_entry4 *entry = &truth->entry;
+	__u64 word[8 + WEIR_SYNC_FACTS] = {
+		((const weir_word *)&entry->key)[0],
+		((const weir_word *)&entry->key)[1],
+		entry->generation,
+		truth->supersedes,
+		(__u64)entry->new_saddr << 32 | entry->new_daddr,
+		(__u64)truth->origin << 32 | (__u32)entry->new_sport << 16 | entry->new_dport,
+		(__u64)WEIR_HEAD_FLAGS(record->head) << 8 | WEIR_HEAD_STATE(record->head),
+	};
+
+	for (int i = 0; i < WEIR_SYNC_FACTS; i++) {
+		__u64 fact = ((const weir_word *)truth)[weir_sync_facts[i]];
+
+		if (weir_fact_valid(fact))
+			word[8 + i] = 1ULL << 32 | (__u32)fact;
+	}
+	/* The same on every node: not the key of this node's tables. */
+	return weir_hash(word, sizeof(word) / sizeof(*word), 0, 0);
+}
+
+static __u32 weir_digest_bucket(const struct weir_key4 *key)
+{
+	return weir_hash(key, sizeof(*key) / sizeof(__u64), 0, 0) % WEIR_DIGEST_BUCKETS;
+}
+
+/* Established or half-closed, long unchanged, and far from its end: whatever two nodes know of it
+ * must be equal. */
+static bool weir_is_settled(const struct weir_record4 *record, __u32 now,
+			    const struct weir_timeouts *timeouts)
+{
+	const struct weir_truth4 *truth = &record->truth;
+
+	__u8 state = WEIR_HEAD_STATE(record->head);
+
+	return weir_is_shared(record) && (state == WEIR_ESTABLISHED || state == WEIR_FIN_ONE) &&
+	       !truth->reset && weir_age(now, truth->changed) >= WEIR_SETTLED_TICKS &&
+	       weir_age(now, truth->entry.seen) < timeouts->established / 4 * 3;
+}
+
+void weir_digest(__u32 now, struct weir_digest *digest)
+{
+	struct weir_record4 record;
+
+	memset(digest, 0, sizeof(*digest));
+	for (__u64 at = 0; at < weir_positions(); at++) {
+		if (!weir_visit_session(at, &record) ||
+		    !weir_is_settled(&record, now, weir_timeouts_of(record.truth.entry.real)))
+			continue;
+		digest->sessions++;
+		digest->sum[weir_digest_bucket(&record.truth.entry.key)] +=
+			weir_hash_session(&record);
+	}
+}
+
+static bool weir_in_buckets(const __u8 *buckets, const struct weir_key4 *key)
+{
+	__u32 bucket = weir_digest_bucket(key);
+
+	return buckets[bucket / 8] >> bucket % 8 & 1;
+}
+
+size_t weir_settled_hashes(const __u8 *buckets, __u32 now, __u64 *hashes, size_t room)
+{
+	struct weir_record4 record;
+	size_t count = 0;
+
+	for (__u64 at = 0; at < weir_positions() && count < room; at++) {
+		if (weir_visit_session(at, &record) &&
+		    weir_is_settled(&record, now, weir_timeouts_of(record.truth.entry.real)) &&
+		    weir_in_buckets(buckets, &record.truth.entry.key))
+			hashes[count++] = weir_hash_session(&record);
+	}
+	return count;
+}
+
+static int weir_compare_words(const void *one, const void *other)
+{
+	__u64 a = *(const __u64 *)one, b = *(const __u64 *)other;
+
+	return (a > b) - (a < b);
+}
+
+size_t weir_settled_missing(const __u8 *buckets, __u64 *known, size_t known_len, __u32 now,
+			    struct weir_sync_record4 *records, size_t room)
+{
+	struct weir_record4 record;
+	size_t count = 0;
+
+	qsort(known, known_len, sizeof(*known), weir_compare_words);
+	for (__u64 at = 0; at < weir_positions() && count < room; at++) {
+		__u64 hash;
+
+		if (!weir_visit_session(at, &record) ||
+		    !weir_is_settled(&record, now, weir_timeouts_of(record.truth.entry.real)) ||
+		    !weir_in_buckets(buckets, &record.truth.entry.key))
+			continue;
+		hash = weir_hash_session(&record);
+		if (!known_len ||
+		    !bsearch(&hash, known, known_len, sizeof(hash), weir_compare_words))
+			weir_sync_encode(record.head, &record.truth, now, &records[count++]);
+	}
+	return count;
+}
+
+void weir_sum_tables(struct weir_table_sums *sums)
+{
+	struct weir_record4 record;
+
+	memset(sums, 0, sizeof(*sums));
+	for (__u64 at = 0; at < weir_positions(); at++) {
+		if (!weir_visit_session(at, &record) || !weir_is_shared(&record))
+			continue;
+		sums->sessions++;
+		sums->truth += weir_hash_session(&record);
+	}
+	for (__u64 at = 0; at < (__u64)weir_inbound.buckets * WEIR_SLOTS; at++) {
+		struct weir_place place;
+		__u64 word[3];
+
+		if (at % WEIR_SLOTS == 0)
+			weir_pause(at / WEIR_SLOTS);
+		place = weir_place(&weir_inbound, at / WEIR_SLOTS, at % WEIR_SLOTS);
+		if (!weir_head_live(place.seen))
+			continue;
+		word[0] = place.slot[0];
+		word[1] = place.slot[1];
+		word[2] = ((const struct weir_entry4 *)place.slot)->generation;
+		sums->entries++;
+		sums->index += weir_hash(word, 3, 0, 0);
+	}
+}
+
+#endif

@@ -102,3 +102,37 @@ export class DataplaneError extends WeirError {
 
 /** The routing daemon does not answer, or refuses. What it announces meanwhile is unknown. */
 export class RoutingError extends WeirError {}
+
+export type SyncErrorReason =
+  /** No answer in time. The request may have arrived. */
+  | "timeout"
+  /** Nobody listens there. */
+  | "noResponder"
+  /** The bus is not connected, or was lost before the answer came. */
+  | "down"
+  /** The bus would not carry it: too large, too much waiting to leave, or not allowed. */
+  | "refused";
+
+/** A request to another node was not answered. */
+export class SyncError extends WeirError {
+  readonly reason: SyncErrorReason;
+
+  constructor(
+    subject: string,
+    reason: SyncErrorReason,
+    options?: ErrorOptions,
+  ) {
+    super(`Cannot ask ${subject}: ${SYNC_REASONS[reason]}`, options);
+    this.reason = reason;
+  }
+}
+
+const SYNC_REASONS: Readonly<Record<SyncErrorReason, string>> = {
+  timeout: "no answer in time",
+  noResponder: "nobody listens there",
+  down: "the bus is not connected",
+  refused: "the bus would not carry the request",
+};
+
+/** The node's own nats-server cannot be run, or does not get ready. */
+export class BusError extends WeirError {}

@@ -41,6 +41,11 @@ export type Timeouts = {
   readonly resetMs: number;
 };
 
+/** When a session of the service goes to the other nodes; `afterMs`: not before it is established and so old. */
+export type SyncPolicy =
+  | { readonly policy: "immediate" | "established" | "off" }
+  | { readonly policy: "after"; readonly afterMs: number };
+
 export type VirtualService = {
   readonly name: string;
   readonly vip: string;
@@ -49,6 +54,7 @@ export type VirtualService = {
   readonly scheduler: Scheduler;
   readonly timeouts: Timeouts;
   readonly health: HealthCheck;
+  readonly sync: SyncPolicy;
   readonly servers: readonly RealServer[];
 };
 
@@ -68,6 +74,26 @@ export type Routing = {
   readonly neighbors: readonly Neighbor[];
 };
 
+/** Where a node's own nats-server listens: for clients, and for the servers of the other nodes. IPv4 or IPv6. */
+export type NodeBus = {
+  readonly address: string;
+  readonly clientPort: number;
+  readonly clusterPort: number;
+};
+
+/** PEM files, by absolute path. */
+export type TlsFiles = {
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+};
+
+export type Bus = {
+  /** URLs of NATS servers that somebody else runs. Empty: each node runs its own, at `ClusterNode.bus`. */
+  readonly servers: readonly string[];
+  readonly tls?: TlsFiles;
+};
+
 export type ClusterNode = {
   readonly name: NodeName;
   /** `originOf(name)`: how sessions name the node that allocated their local address. */
@@ -76,6 +102,9 @@ export type ClusterNode = {
   readonly pool: Prefix;
   readonly ports: PortRange;
   readonly routing: Routing;
+  readonly bus?: NodeBus;
+  /** Where the agent serves its metrics over HTTP. IPv4 or IPv6. */
+  readonly metrics?: Endpoint;
 };
 
 /** Sizes of the pinned maps. They are fixed when the maps are created. */
@@ -89,6 +118,7 @@ export type Cluster = {
   readonly name: string;
   readonly aggregate: Prefix;
   readonly limits: Limits;
+  readonly bus: Bus;
   readonly nodes: readonly ClusterNode[];
   readonly services: readonly VirtualService[];
 };
@@ -133,6 +163,13 @@ export function originOf(name: NodeName): number {
     hash = Math.imul(hash ^ byte, 0x01000193);
   }
   return hash >>> 0;
+}
+
+/** The nodes have a way to tell each other of their sessions. `check` refuses a cluster in which some have and some have not. */
+export function sharesSessions({ bus, nodes }: Cluster): boolean {
+  return (
+    bus.servers.length > 0 || nodes.every((node) => node.bus !== undefined)
+  );
 }
 
 /** `address:port`: the identity of a real server within its service, whatever its place in the list. */

@@ -121,6 +121,53 @@ export type RoutesMessage = {
   readonly blackholes: readonly string[];
 };
 
+export type SyncNodeMessage = {
+  readonly name: string;
+  readonly self: boolean;
+  readonly state: string;
+  readonly incarnation: U64;
+  readonly silentMs?: number | undefined;
+  readonly roundTripMs?: number | undefined;
+  readonly problems: readonly string[];
+};
+
+export type SyncPairMessage = {
+  readonly from: string;
+  readonly to: string;
+  readonly lagMs?: number | undefined;
+  readonly lagP99Ms?: number | undefined;
+  readonly seq: U64;
+  readonly applied: U64;
+  readonly behindRecords?: U64 | undefined;
+  readonly gaps?: U64 | undefined;
+  readonly resends?: U64 | undefined;
+  readonly digestEqual?: boolean | undefined;
+  readonly queue: U64;
+  readonly recordsPerSecond: number;
+  readonly bytesPerSecond: number;
+};
+
+export type FingerprintMessage = {
+  readonly sessions: U64;
+  readonly truth: string;
+  readonly index: string;
+};
+
+export type SyncMessage = {
+  readonly state: string;
+  readonly bus: string;
+  readonly nodes: readonly SyncNodeMessage[];
+  readonly pairs: readonly SyncPairMessage[];
+  readonly risk: {
+    readonly ifDies: string;
+    readonly sessions: U64;
+    readonly notOnAll: U64;
+    readonly onNone: U64;
+  } | null;
+  readonly counters: readonly CounterMessage[];
+  readonly fingerprint: FingerprintMessage | null;
+};
+
 /** Each call of the service with what it takes and what it gives. */
 export type AdminCalls = {
   readonly ListNodes: {
@@ -144,6 +191,10 @@ export type AdminCalls = {
     response: { readonly counters: readonly CounterMessage[] };
   };
   readonly ListRoutes: { request: Empty; response: RoutesMessage };
+  readonly GetSync: {
+    request: { readonly fingerprint?: boolean };
+    response: SyncMessage;
+  };
 };
 
 export type AdminService = {

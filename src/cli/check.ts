@@ -4,6 +4,7 @@ import { isLeft } from "fp-ts/lib/Either.js";
 import { type ConfigError, UsageError, WeirError } from "../errors.ts";
 import type { Cluster } from "../model.ts";
 import { type Host, readConfig, readHost } from "../node/config.ts";
+import { type ConfigWarning, warningsOf } from "../node/warnings.ts";
 import { type Command, type Output, readArgs, toJson } from "./command.ts";
 
 const VALUE_WIDTH_MAX = 100;
@@ -20,13 +21,15 @@ export const check: Command = {
 
 Reads a config file as the agent does and lists everything that is wrong with it, each error with its place,
 its value and what to do about it. Changes nothing. Exits with 0 if the file can be used, else with ${EXIT_INVALID}.
+Warnings are about what can be used, but is probably not meant; they do not change the exit code.
 
 The pools are also compared with the addresses of the machine that the check runs on.
 
 Options
   --node NAME  this machine is that node: the file must have it, and no address of the machine may be
                within the aggregate
-  --json       print {"ok": BOOLEAN, "errors": [{"path", "value", "message", "hint", "line", "column"}]}
+  --json       print {"ok": BOOLEAN, "errors": [{"path", "value", "message", "hint", "line", "column"}],
+               "warnings": [{"path", "message", "hint"}]}
 
 Examples
   ./weir check /etc/weir/weir.yaml
@@ -43,11 +46,14 @@ Examples
       await hostIfKnown(values.node, output),
     );
     const errors = isLeft(loaded) ? loaded.left : [];
+    const warnings = isLeft(loaded) ? [] : warningsOf(loaded.right);
     const text = isLeft(loaded)
       ? renderErrors(file, loaded.left)
-      : renderSummary(file, loaded.right);
+      : renderWarnings(file, warnings) + renderSummary(file, loaded.right);
     await output.write(
-      values.json ? `${toJson({ ok: errors.length === 0, errors })}\n` : text,
+      values.json
+        ? `${toJson({ ok: errors.length === 0, errors, warnings })}\n`
+        : text,
     );
     return errors.length === 0 ? 0 : EXIT_INVALID;
   },
@@ -85,6 +91,18 @@ function renderErrors(file: string, errors: readonly ConfigError[]): string {
   });
   const total = errors.length === 1 ? "1 error" : `${errors.length} errors`;
   return `${blocks.join("\n\n")}\n\n${total}. Nothing has been changed.\n`;
+}
+
+function renderWarnings(
+  file: string,
+  warnings: readonly ConfigWarning[],
+): string {
+  return warnings
+    .map(
+      ({ path, message, hint }) =>
+        `${file}: warning: ${path} ${message}\n    hint:  ${hint}\n\n`,
+    )
+    .join("");
 }
 
 function shorten(text: string): string {

@@ -2,7 +2,7 @@
 /** `weir counters`: what became of each packet. */
 import type { CounterMessage } from "../admin/api.ts";
 import { AGENT_OPTIONS_HELP } from "./command.ts";
-import { COUNTER_NOTES } from "./counter-notes.ts";
+import { COUNTER_NOTES } from "../admin/counter-notes.ts";
 import { listing } from "./listing.ts";
 import { type Column, formatCount, renderTable } from "./table.ts";
 

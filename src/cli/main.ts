@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   nodes: async () => (await import("./nodes.ts")).nodes,
   counters: async () => (await import("./counters.ts")).counters,
   routes: async () => (await import("./routes.ts")).routes,
+  sync: async () => (await import("./sync.ts")).sync,
   check: async () => (await import("./check.ts")).check,
 };
 

@@ -14,7 +14,8 @@ export const nodes = listing({
   help: `Usage: ./weir nodes [--json] [--socket PATH]
 
 The nodes of the cluster. The node that answers, marked with *, tells its interfaces, its sessions and how
-full its session table is; of the others it knows what the config says.
+full its session table is. Of the others it knows what the config says and, by session sync, whether they
+are synced (heard, and they hold all that their peers hold), heard or unheard: see ./weir sync.
 
 Options
 ${AGENT_OPTIONS_HELP}

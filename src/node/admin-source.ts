@@ -7,9 +7,11 @@ import type {
   RoutesMessage,
   ServerMessage,
   ServiceMessage,
+  SyncMessage,
 } from "../admin/api.ts";
 import { formatPrefix, hostPrefix, type Session } from "../model.ts";
 import type { AdminSource } from "./admin.ts";
+import { peerState, syncMessageOf } from "./admin-sync.ts";
 import type { Agent } from "./agent.ts";
 import type { Sweep } from "./dataplane.ts";
 import { realServersOf } from "./desired.ts";
@@ -27,11 +29,15 @@ export class AgentAdmin implements AdminSource {
 
   async nodes(): Promise<readonly NodeMessage[]> {
     const { cluster, node: self } = this.#agent.config;
+    const status = this.#agent.sharing?.status();
     return cluster.nodes.map(({ name, pool }) => ({
       name,
       self: name === self.name,
       pool: formatPrefix(pool),
-      state: name === self.name ? this.#agent.state : "unknown",
+      state:
+        name === self.name
+          ? this.#agent.state
+          : (peerState(status, name) ?? "unknown"),
       detail: name === self.name ? this.#detail() : null,
     }));
   }
@@ -118,7 +124,7 @@ export class AgentAdmin implements AdminSource {
     for await (const session of agent.dataplane.sessions({
       service: (real) => agent.serviceOf(real)?.name ?? "",
       origin: (number) => origins.get(number) ?? number.toString(16),
-      timeouts: (real) => agent.timeoutsOf(real),
+      timeouts: (real) => agent.termsOf(real),
     })) {
       batch.push(session);
       if (batch.length < BATCH) continue;
@@ -152,6 +158,21 @@ export class AgentAdmin implements AdminSource {
       })),
       blackholes: reachability.blocked.map(formatPrefix),
     };
+  }
+
+  async sync({
+    fingerprint = false,
+  }: {
+    readonly fingerprint?: boolean;
+  }): Promise<SyncMessage> {
+    const { config, dataplane, sharing, sweep } = this.#agent;
+    return syncMessageOf({
+      names: config.cluster.nodes.map(({ name }) => name),
+      self: config.node.name,
+      status: sharing?.status(),
+      sessions: sweep?.sessions ?? 0n,
+      fingerprint: fingerprint ? await dataplane.fingerprint() : null,
+    });
   }
 }
 

@@ -19,6 +19,7 @@ import {
   type ServerMessage,
   type ServiceMessage,
   type SessionMessage,
+  type SyncMessage,
 } from "../admin/api.ts";
 import { AgentRunningError, UsageError, WeirError } from "../errors.ts";
 import type { Log } from "../log.ts";
@@ -41,6 +42,8 @@ export interface AdminSource {
   sessions(): AsyncIterable<readonly Session[]>;
   counters(): Promise<readonly CounterMessage[]>;
   routes(): Promise<RoutesMessage>;
+  /** `fingerprint` costs a pass over the table. */
+  sync(wanted: { readonly fingerprint?: boolean }): Promise<SyncMessage>;
 }
 
 export interface AdminServer {
@@ -78,6 +81,7 @@ export async function serveAdmin(
       counters: await source.counters(),
     })),
     ListRoutes: unary<"ListRoutes">(log, () => source.routes()),
+    GetSync: unary<"GetSync">(log, (request) => source.sync(request)),
   });
   const inode = await bindPrivately(server, socket);
   return { close: () => closeServer(server, socket, inode) };

@@ -4,28 +4,32 @@
  * servers say. It is never in the way of a packet: when it dies, the pinned dataplane and the routing daemon go on, and the
  * next one adopts both.
  */
-import { setTimeout as sleep } from "node:timers/promises";
 import { DataplaneError, WeirError } from "../errors.ts";
 import type { Log } from "../log.ts";
-import type {
-  Cluster,
-  ClusterNode,
-  Timeouts,
-  VirtualService,
-} from "../model.ts";
+import type { Cluster, ClusterNode, VirtualService } from "../model.ts";
 import { formatPrefix } from "../model.ts";
 import { type Attachment, findInterfaces } from "./attach.ts";
 import type { Dataplane, Sweep } from "./dataplane.ts";
 import type { DataplaneState, DesiredRoute, Numbers } from "./desired.ts";
-import { desiredRoutes, desiredState, realServersOf } from "./desired.ts";
+import {
+  backendsOf,
+  desiredRoutes,
+  desiredState,
+  realServersOf,
+} from "./desired.ts";
 import { CLIENTS, type EgressGroup } from "./egress.ts";
 import { EgressWatcher } from "./egress-watcher.ts";
 import { HealthMonitor } from "./health.ts";
 import { Periodic } from "./periodic.ts";
 import { Placement } from "./placement.ts";
 import { observe, perform, plan } from "./plan.ts";
+import { untilQuiet } from "./quiet.ts";
 import type { Reachability } from "./reachability.ts";
+import { RouterWatch } from "./router-watch.ts";
 import { ScheduleCache } from "./schedule.ts";
+import type { Sharing } from "./sharing.ts";
+import { Sweeper } from "./sweeper.ts";
+import type { SessionTerms } from "./words.ts";
 
 /** The egress lease is renewed this often and lasts a second. */
 const LEASE_RENEWAL_MS = 200;
@@ -36,18 +40,6 @@ const HOST_CHECK_MS = 5000;
 const RECONCILE_DELAY_MS = 10;
 /** Beyond the slowest check, how long a start or a reload waits for the first result of each. */
 const FIRST_HEALTH_GRACE_MS = 1000;
-/** After the routes are withdrawn: wait until nothing has been forwarded for this long, but no longer than the limit. */
-const QUIET_MS = 300;
-const QUIET_LIMIT_MS = 5000;
-
-/** As long as the dataplane's clock can tell. */
-const FOREVER_MS = 20 * 24 * 3600 * 1000;
-const FOREVER: Timeouts = {
-  handshakeMs: FOREVER_MS,
-  establishedMs: FOREVER_MS,
-  closedMs: FOREVER_MS,
-  resetMs: FOREVER_MS,
-};
 
 export type AgentState = "starting" | "forwarding" | "stopping";
 
@@ -60,6 +52,8 @@ export type AgentConfig = {
 export type AgentParts = {
   readonly dataplane: Dataplane;
   readonly reachability: Reachability;
+  /** Undefined: the nodes of this cluster do not share their sessions. */
+  readonly sharing: Sharing | undefined;
   readonly log: Log;
 };
 
@@ -68,7 +62,10 @@ export class Agent {
   readonly health: HealthMonitor;
   readonly dataplane: Dataplane;
   readonly reachability: Reachability;
+  readonly sharing: Sharing | undefined;
   readonly #log: Log;
+  readonly #routers: RouterWatch;
+  readonly #sweeper: Sweeper;
   readonly #egress: EgressWatcher;
   readonly #schedules = new ScheduleCache();
   readonly #placement: Placement;
@@ -82,20 +79,36 @@ export class Agent {
   #groups: ReadonlyMap<string, EgressGroup> = new Map();
   #observed: DataplaneState;
   #attachments: readonly Attachment[] = [];
-  #sweep: Sweep | undefined;
+  /** The sessions of the other nodes are in the table. */
+  #joined: boolean;
 
   /** Reads what the maps hold; changes nothing yet. */
   constructor(config: AgentConfig, parts: AgentParts) {
     this.#config = config;
     this.dataplane = parts.dataplane;
     this.reachability = parts.reachability;
+    this.sharing = parts.sharing;
+    this.#joined = parts.sharing === undefined;
     this.#log = parts.log;
     this.#periodic = new Periodic(parts.log);
     this.#observed = observe(parts.dataplane);
     this.#placement = new Placement(this.#observed.realServers);
+    this.#sweeper = new Sweeper({
+      dataplane: parts.dataplane,
+      sharing: parts.sharing,
+      origin: config.node.origin,
+      serviceOf: (real) => this.#placement.serviceOf(real),
+    });
     this.health = new HealthMonitor({
       log: parts.log,
       onChange: () => this.#reconcile(),
+    });
+    if (parts.sharing) parts.sharing.onChange = () => this.#reconcile();
+    this.#routers = new RouterWatch({
+      log: parts.log,
+      status: () => this.reachability.status(),
+      onChange: () => this.#reconcile(),
+      catchUp: async () => this.sharing?.resync(),
     });
     this.#egress = new EgressWatcher({
       log: parts.log,
@@ -124,15 +137,16 @@ export class Agent {
 
   /** The last pass over the session table; undefined before the first. */
   get sweep(): Sweep | undefined {
-    return this.#sweep;
+    return this.#sweeper.last;
   }
 
-  /** All that this node may announce. Nothing is wanted while the dataplane is not attached. */
+  /** All that this node may announce. Nothing is wanted while the dataplane is not attached, or sessions are missing. */
   get routes(): readonly DesiredRoute[] {
     const { cluster, node } = this.#config;
     return desiredRoutes(cluster, node, {
       isUp: (id) => this.health.isUp(id),
-      attached: this.#attachments.length > 0,
+      ready:
+        this.#attachments.length > 0 && this.#joined && !this.#routers.lost,
     });
   }
 
@@ -142,11 +156,8 @@ export class Agent {
   }
 
   /** Of the sessions of a real server, by its number; undefined = the dataplane's own. */
-  timeoutsOf(real: number): Timeouts | undefined {
-    // Before it is known which numbers are whose, nothing may expire.
-    return this.#state === "starting"
-      ? FOREVER
-      : this.serviceOf(real)?.timeouts;
+  termsOf(real: number): SessionTerms | undefined {
+    return this.#sweeper.termsOf(real);
   }
 
   /** Throws if the config does not fit, the maps cannot be filled or the program cannot be attached. */
@@ -154,13 +165,15 @@ export class Agent {
     return this.#inTurn(async () => {
       await findInterfaces(this.#config.node.interfaces);
       // Two passes: then it is known which numbers of an earlier config no session uses.
-      await this.#sweepOnce();
-      await this.#sweepOnce();
+      for (let pass = 0; pass < 2; pass++)
+        this.#placement.release((await this.#sweeper.once()).sessionsPerReal);
       await this.#adopt(this.#config);
       this.#refuseWhenStopping();
       this.#state = "forwarding";
+      this.#sweeper.allowExpiry();
+      if (this.sharing) this.#routers.start();
       this.#periodic.every(LEASE_RENEWAL_MS, () => this.#renewLease());
-      this.#periodic.every(SWEEP_INTERVAL_MS, () => this.#sweepOnce());
+      this.#periodic.every(SWEEP_INTERVAL_MS, () => this.#sweepWhenDue());
       this.#periodic.every(HOST_CHECK_MS, () =>
         this.#inTurn(() => this.#checkHost()),
       );
@@ -194,7 +207,7 @@ export class Agent {
     this.#state = "stopping";
     await this.#inTurn(async () => {
       if (await this.reachability.announce([])) {
-        await this.#quiet();
+        await untilQuiet(this.dataplane);
         await this.dataplane.detach();
       } else {
         this.#log.error("left attached: the routes may still be announced", {
@@ -210,10 +223,12 @@ export class Agent {
   async close(): Promise<void> {
     clearTimeout(this.#reconcileSoon);
     this.#periodic.close();
+    this.#routers.close();
     this.health.close();
     this.#egress.close();
     await this.reachability.close();
-    await this.dataplane.close();
+    await this.sharing?.close();
+    this.dataplane.close();
   }
 
   #inTurn(act: () => Promise<void>): Promise<void> {
@@ -235,6 +250,7 @@ export class Agent {
     const before = this.#observed;
     this.#placement.use(config.cluster, before);
     this.#config = config;
+    this.sharing?.use(config.cluster);
     this.health.set(
       realServersOf(config.cluster).map(({ id, service, server }) => ({
         id,
@@ -259,9 +275,15 @@ export class Agent {
         ),
       );
     }
+    const fresh = before.node === undefined;
     this.#fill(this.#desired());
     await this.#attach();
     this.#renewLease();
+    if (!this.#joined) {
+      await this.sharing?.join(fresh);
+      this.#refuseWhenStopping();
+      this.#joined = true;
+    }
     void this.#announce();
   }
 
@@ -277,18 +299,15 @@ export class Agent {
     });
   }
 
-  /** Until every check has had its first result: an agent that adopts must not take good servers out for want of news. */
+  /** An agent that adopts must not take good servers out for want of news. */
   async #firstHealth(): Promise<void> {
     const slowest = this.#config.cluster.services.map(
       ({ health }) => health.timeoutMs + health.intervalMs,
     );
-    const deadline = Date.now() + Math.max(0, ...slowest);
-    while (
-      Date.now() < deadline + FIRST_HEALTH_GRACE_MS &&
-      this.#state !== "stopping" &&
-      this.health.status().some(({ state }) => state === "unknown")
-    )
-      await sleep(20);
+    await this.health.firstResults(
+      Math.max(0, ...slowest) + FIRST_HEALTH_GRACE_MS,
+      () => this.#state === "stopping",
+    );
     this.#refuseWhenStopping();
   }
 
@@ -321,6 +340,11 @@ export class Agent {
       groups: this.#groups,
       retired: this.#placement.retired,
       schedules: this.#schedules,
+      allocation: this.sharing?.allocation ?? {
+        pool: node.pool,
+        ports: node.ports,
+        lookups: false,
+      },
     });
   }
 
@@ -329,6 +353,7 @@ export class Agent {
       for (const action of plan(desired, this.#observed))
         perform(this.dataplane, action);
       this.#observed = desired;
+      this.dataplane.setBackends(backendsOf(desired));
     } catch (error) {
       this.#observed = observe(this.dataplane);
       throw error;
@@ -356,9 +381,10 @@ export class Agent {
     if (this.#egress.status().error === undefined) this.dataplane.renewLease();
   }
 
-  async #sweepOnce(): Promise<void> {
-    this.#sweep = await this.dataplane.sweep((real) => this.timeoutsOf(real));
-    if (this.#placement.release(this.#sweep.sessionsPerReal)) this.#reconcile();
+  async #sweepWhenDue(): Promise<void> {
+    const sweep = await this.#sweeper.ifDue();
+    if (sweep !== undefined && this.#placement.release(sweep.sessionsPerReal))
+      this.#reconcile();
   }
 
   /** An interface that was made anew, or lost the program, gets it again; while one is missing, nothing is announced. */
@@ -373,17 +399,5 @@ export class Agent {
     }
     await this.reachability.block(this.#observed);
     void this.#announce();
-  }
-
-  /** Until no packet has been forwarded for QUIET_MS. */
-  async #quiet(): Promise<void> {
-    const limit = Date.now() + QUIET_LIMIT_MS;
-    let forwarded = this.dataplane.readCounters().forwarded;
-    while (Date.now() < limit) {
-      await sleep(QUIET_MS);
-      const now = this.dataplane.readCounters().forwarded;
-      if (now === forwarded) return;
-      forwarded = now;
-    }
   }
 }

@@ -6,20 +6,25 @@
 import {
   contains,
   formatPrefix,
+  isAddress,
   networkOf,
   originOf,
   overlaps,
   parsePrefix,
   type Prefix,
 } from "../model.ts";
+import { checkBus } from "./check-bus.ts";
 import type { Problem } from "./config-codec.ts";
 import {
   aggregateFact,
   type Fact,
   type NodeFacts,
   nodeFacts,
+  problem,
+  repeats,
   type ServiceFacts,
   serviceFacts,
+  when,
 } from "./config-facts.ts";
 import type { ConfigDraft } from "./config-schema.ts";
 import { suggestion } from "./suggestion.ts";
@@ -52,10 +57,11 @@ export function checkDraft(
   const pools = nodes.flatMap(({ pool }) => pool);
   const vips = services.flatMap(({ vip }) => vip);
   const hosts = [
-    ...nodes.flatMap(({ routerId, listen, neighbors }) => [
+    ...nodes.flatMap(({ routerId, listen, neighbors, busAddress }) => [
       ...routerId,
       ...listen,
       ...neighbors,
+      ...busAddress.filter(({ value }) => isAddress(value)),
     ]),
     ...services.flatMap(({ serverAddresses }) => serverAddresses),
   ];
@@ -65,6 +71,7 @@ export function checkDraft(
     ...checkAddresses([...hosts, ...vips], [...pools, ...aggregate]),
     ...checkVips(vips, hosts),
     ...checkNodes(nodes),
+    ...checkBus(draft, nodes),
     ...checkServices(services),
     ...checkSizes(draft),
     ...(host === undefined ? [] : checkHost(host, nodes, pools, aggregate)),
@@ -323,27 +330,6 @@ function checkHost(
   ];
 }
 
-/** Each fact whose value an earlier one has, with that first one. */
-function repeats<T>(
-  facts: readonly Fact<T>[],
-): readonly (readonly [repeat: Fact<T>, first: Fact<T>])[] {
-  const firstOf = new Map<T, Fact<T>>();
-  return facts.flatMap((fact) => {
-    const first = firstOf.get(fact.value);
-    if (first !== undefined) return [[fact, first] as const];
-    firstOf.set(fact.value, fact);
-    return [];
-  });
-}
-
-function problem<T>(
-  { place, value }: Fact<T>,
-  message: string,
-  hint: string,
-): Problem {
-  return { place, value, message, hint };
-}
-
 function prefixProblem(
   fact: Fact<Prefix>,
   message: string,
@@ -354,8 +340,4 @@ function prefixProblem(
 
 function nameOf({ name, value }: Fact<Prefix>): string {
   return `${name}, ${formatPrefix(value)}`;
-}
-
-function when(condition: boolean, one: Problem): readonly Problem[] {
-  return condition ? [one] : [];
 }

@@ -120,6 +120,33 @@ export class Optional<A> extends Codec<A> {
   }
 }
 
+/** A section that may be left out: then it is undefined. */
+export class OptionalSection<P extends Props> extends Codec<
+  FieldsOf<P> | undefined
+> {
+  readonly #fields: Fields<P>;
+
+  constructor(fields: Fields<P>) {
+    super(fields.name, (input, context) =>
+      input === undefined
+        ? t.success(undefined)
+        : fields.validate(input, context),
+    );
+    this.#fields = fields;
+  }
+
+  /** Undefined only for a section that is not there. */
+  override salvage(input: unknown): Draft<FieldsOf<P> | undefined> {
+    return input === undefined
+      ? (undefined as Draft<FieldsOf<P> | undefined>)
+      : this.#fields.salvage(isMapping(input) ? input : {});
+  }
+
+  override hint(): string {
+    return this.#fields.hint();
+  }
+}
+
 export class List<A> extends Codec<readonly A[]> {
   readonly #element: Codec<A>;
 

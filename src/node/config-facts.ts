@@ -4,7 +4,7 @@
  * stands and what to call it in a sentence. What the draft lacks is left out.
  */
 import type { Prefix } from "../model.ts";
-import type { Place } from "./config-codec.ts";
+import type { Place, Problem } from "./config-codec.ts";
 import type { ConfigDraft } from "./config-schema.ts";
 
 export type Fact<T> = {
@@ -20,6 +20,8 @@ export type NodeFacts = {
   readonly listen: readonly Fact<string>[];
   readonly neighbors: readonly Fact<string>[];
   readonly interfaces: readonly Fact<string>[];
+  /** Of its own nats-server, IPv4 or IPv6. */
+  readonly busAddress: readonly Fact<string>[];
 };
 
 export type ServiceFacts = {
@@ -65,6 +67,11 @@ export function nodeFacts(draft: ConfigDraft): readonly NodeFacts[] {
       ),
       interfaces: (node?.interfaces ?? []).flatMap((one, index) =>
         fact(one, at("interfaces", index), `an interface of ${name}`),
+      ),
+      busAddress: fact(
+        node?.bus?.address,
+        at("bus", "address"),
+        `the bus address of ${name}`,
       ),
     };
   });
@@ -113,4 +120,29 @@ function fact<T>(
   name: string,
 ): readonly Fact<T>[] {
   return value === undefined ? [] : [{ value, place, name }];
+}
+
+/** Each fact whose value an earlier one has, with that first one. */
+export function repeats<T>(
+  facts: readonly Fact<T>[],
+): readonly (readonly [repeat: Fact<T>, first: Fact<T>])[] {
+  const firstOf = new Map<T, Fact<T>>();
+  return facts.flatMap((fact) => {
+    const first = firstOf.get(fact.value);
+    if (first !== undefined) return [[fact, first] as const];
+    firstOf.set(fact.value, fact);
+    return [];
+  });
+}
+
+export function problem<T>(
+  { place, value }: Fact<T>,
+  message: string,
+  hint: string,
+): Problem {
+  return { place, value, message, hint };
+}
+
+export function when(condition: boolean, one: Problem): readonly Problem[] {
+  return condition ? [one] : [];
 }

@@ -6,20 +6,32 @@
  */
 import type * as t from "io-ts";
 import {
-  isAddress,
-  parsePrefix,
-  type PortRange,
-  type Prefix,
-} from "../model.ts";
-import {
   type Draft,
   Fields,
-  Leaf,
   List,
   Names,
   oneOf,
   Optional,
+  OptionalSection,
 } from "./config-codec.ts";
+import {
+  address,
+  asn,
+  busUrl,
+  duration,
+  file,
+  httpPath,
+  interfaceName,
+  ipAddress,
+  listenAt,
+  name,
+  port,
+  ports,
+  prefix,
+  socket,
+  sync,
+  whole,
+} from "./config-values.ts";
 
 /** Map indexes of real servers are 16 bits, and two egress groups are not theirs. */
 const REAL_SERVERS_MAX = 65_533;
@@ -29,56 +41,6 @@ const SESSIONS_MIN = 1_024;
 const SESSIONS_MAX = 16_777_216;
 /** Ticks of the session table wrap after 26 days and are compared by signed difference. */
 const DURATION_MAX_MS = 7 * 24 * 3_600_000;
-/** Linux IFNAMSIZ less the final zero. */
-const INTERFACE_NAME_MAX = 15;
-/** sun_path of a unix socket less the final zero. */
-const SOCKET_PATH_MAX = 107;
-
-const DURATION_UNITS: readonly (readonly [unit: string, ms: number])[] = [
-  ["ms", 1],
-  ["s", 1_000],
-  ["m", 60_000],
-  ["h", 3_600_000],
-];
-
-const name = new Leaf(
-  "a name",
-  "1 to 32 of a-z, 0-9 and hyphen",
-  textLike(/^[a-z0-9-]{1,32}$/),
-);
-const address = new Leaf(
-  "an IPv4 address",
-  "four numbers from 0 to 255, such as 192.0.2.10",
-  (input) =>
-    typeof input === "string" && isAddress(input) ? input : undefined,
-);
-const prefix = new Leaf<Prefix>(
-  "an IPv4 prefix",
-  "an address and a length, such as 10.200.0.0/28",
-  (input) => (typeof input === "string" ? parsePrefix(input) : undefined),
-);
-const ports = new Leaf<PortRange>(
-  "a range of ports",
-  "lowest and highest, such as 1024-65535",
-  readPorts,
-);
-const port = whole("a port", 1, 65_535);
-const asn = whole("an AS number", 1, 4_294_967_295);
-const interfaceName = new Leaf(
-  "the name of an interface",
-  `1 to ${INTERFACE_NAME_MAX} characters, such as eth1`,
-  textLike(new RegExp(`^[^\\s/:]{1,${INTERFACE_NAME_MAX}}$`)),
-);
-const socket = new Leaf(
-  "the path of a unix socket",
-  `an absolute path of at most ${SOCKET_PATH_MAX} bytes, such as /run/gobgpd.sock`,
-  textLike(new RegExp(`^/[\\x21-\\x7e]{1,${SOCKET_PATH_MAX - 1}}$`)),
-);
-const httpPath = new Leaf(
-  "the path of an HTTP request",
-  "a path such as /healthz",
-  textLike(/^\/[\x21-\x7e]{0,1023}$/),
-);
 
 const limits = new Fields("a mapping", {
   sessions: new Optional(
@@ -108,11 +70,32 @@ const routing = new Fields("a mapping", {
   neighbors: new List("a list of neighbors", neighbor),
 });
 
+const nodeBus = new Fields("a mapping", {
+  address: ipAddress,
+  client_port: new Optional(port, 4_222),
+  cluster_port: new Optional(port, 6_222),
+});
+
+const metrics = new Fields("a mapping", { listen: listenAt });
+
 const node = new Fields("a mapping", {
   interfaces: new List("a list of interfaces", interfaceName),
   pool: prefix,
   ports: new Optional(ports, "1024-65535"),
   routing,
+  bus: new OptionalSection(nodeBus),
+  metrics: new OptionalSection(metrics),
+});
+
+const tls = new Fields("a mapping", {
+  ca: file,
+  cert: file,
+  key: file,
+});
+
+const bus = new Fields("a mapping", {
+  servers: new Optional(new List("a list of URLs", busUrl), []),
+  tls: new OptionalSection(tls),
 });
 
 const timeouts = new Fields("a mapping", {
@@ -151,6 +134,7 @@ const service = new Fields("a mapping", {
   ),
   timeouts: new Optional(timeouts, {}),
   health: new Optional(health, {}),
+  sync: new Optional(sync, "immediate"),
   servers: new List("a list of servers", server),
 });
 
@@ -158,64 +142,10 @@ export const configFile = new Fields("a mapping", {
   cluster: name,
   aggregate: prefix,
   limits: new Optional(limits, {}),
+  bus: new Optional(bus, {}),
   nodes: new Names("a mapping", name, node),
   services: new List("a list of services", service),
 });
 
 export type ConfigFile = t.TypeOf<typeof configFile>;
 export type ConfigDraft = Draft<ConfigFile>;
-
-function textLike(pattern: RegExp): (input: unknown) => string | undefined {
-  return (input) =>
-    typeof input === "string" && pattern.test(input) ? input : undefined;
-}
-
-function whole(what: string, min: number, max: number): Leaf<number> {
-  return new Leaf(what, `a whole number from ${min} to ${max}`, (input) =>
-    typeof input === "number" &&
-    Number.isInteger(input) &&
-    input >= min &&
-    input <= max
-      ? input
-      : undefined,
-  );
-}
-
-function readPorts(input: unknown): PortRange | undefined {
-  const [, low, high] =
-    (typeof input === "string" && /^(\d{1,5})-(\d{1,5})$/.exec(input)) || [];
-  const [min, max] = [Number(low), Number(high)];
-  return min >= 1 && max <= 65_535 && min <= max ? { min, max } : undefined;
-}
-
-/** Written as `200ms`, `5s`, `15m` or `1h`; decoded to milliseconds. */
-function duration(minMs: number, maxMs: number, stepMs = 1): Leaf<number> {
-  const examples = ["500ms", "5s", "15m", "1h"].filter(
-    (text) => (parseDuration(text) ?? 0) % stepMs === 0,
-  );
-  const wanted = `a duration from ${formatDuration(minMs)} to ${formatDuration(maxMs)}, such as ${examples.slice(0, -1).join(", ")} or ${examples.at(-1)}`;
-  return new Leaf("a duration", wanted, (input) => {
-    const durationMs =
-      typeof input === "string" ? parseDuration(input) : undefined;
-    return durationMs !== undefined &&
-      durationMs >= minMs &&
-      durationMs <= maxMs &&
-      durationMs % stepMs === 0
-      ? durationMs
-      : undefined;
-  });
-}
-
-function parseDuration(text: string): number | undefined {
-  const [, digits, unit] = /^(\d{1,10})([a-z]{1,2})$/.exec(text) ?? [];
-  const [, unitMs] = DURATION_UNITS.find(([one]) => one === unit) ?? [];
-  return unitMs && Number(digits) * unitMs;
-}
-
-/** In the largest unit that says it exactly. */
-function formatDuration(durationMs: number): string {
-  const [unit, unitMs] = DURATION_UNITS.findLast(
-    ([, ms]) => durationMs % ms === 0,
-  ) ?? ["ms", 1];
-  return `${durationMs / unitMs}${unit}`;
-}

@@ -11,8 +11,10 @@ import {
 } from "yaml";
 import type { ConfigError } from "../errors.ts";
 import {
+  type Bus,
   type Cluster,
   type ClusterNode,
+  type NodeBus,
   originOf,
   type VirtualService,
 } from "../model.ts";
@@ -181,14 +183,19 @@ function toCluster(file: ConfigFile): Cluster {
     name: file.cluster,
     aggregate: file.aggregate,
     limits: { sessions, services, realServers: real_servers },
+    bus: toBus(file.bus),
     nodes: Object.entries(file.nodes).map(([name, node]) => toNode(name, node)),
     services: file.services.map(toService),
   };
 }
 
+function toBus({ servers, tls }: ConfigFile["bus"]): Bus {
+  return { servers, ...(tls === undefined ? {} : { tls }) };
+}
+
 function toNode(
   name: string,
-  { interfaces, pool, ports, routing }: ConfigFile["nodes"][string],
+  { interfaces, pool, ports, routing, ...rest }: ConfigFile["nodes"][string],
 ): ClusterNode {
   const { backend, socket, asn, router_id, listen, neighbors } = routing;
   return {
@@ -209,7 +216,17 @@ function toNode(
         holdTimeMs: hold_time,
       })),
     },
+    ...(rest.bus === undefined ? {} : { bus: toNodeBus(rest.bus) }),
+    ...(rest.metrics === undefined ? {} : { metrics: rest.metrics.listen }),
   };
+}
+
+function toNodeBus({
+  address,
+  client_port,
+  cluster_port,
+}: NonNullable<ConfigFile["nodes"][string]["bus"]>): NodeBus {
+  return { address, clientPort: client_port, clusterPort: cluster_port };
 }
 
 function toService({

@@ -6,10 +6,12 @@
  * The order is: fill the maps, attach, announce routes.
  */
 import { setImmediate } from "node:timers/promises";
-import type { Prefix, Scheduler, Session, Timeouts } from "../model.ts";
+import { RECORD_BYTES } from "../sync/table.ts";
+import type { Prefix, Session } from "../model.ts";
 import type { Attachment } from "./attach.ts";
 import { attachAll } from "./attach.ts";
 import type { EgressGroup } from "./egress.ts";
+import type { Backend } from "./desired.ts";
 import * as layout from "./layout.ts";
 import type { OpenMaps } from "./maps.ts";
 import { ArrayMap, KeyedMap, PerCpuSums } from "./maps.ts";
@@ -17,7 +19,8 @@ import type { DataplaneOptions } from "./pins.ts";
 import { openMaps } from "./pins.ts";
 import type { SessionNames } from "./session-record.ts";
 import { readSession } from "./session-record.ts";
-import { array, decode, decodeAll, encode, u32, u64 } from "./struct.ts";
+import { SharedTable } from "./shared-table.ts";
+import { decode, decodeAll, encode, encodeAll, u32, u64 } from "./struct.ts";
 import * as words from "./words.ts";
 
 export type { Attachment } from "./attach.ts";
@@ -28,7 +31,9 @@ export type { SessionNames } from "./session-record.ts";
 const LEASE_MS = 1000;
 /** Sessions that are decoded before other work gets its turn. */
 const SESSIONS_BATCH = 1000;
-const SNAPSHOT_END = 2n ** 64n - 1n;
+/** Records that one sweep may tell the other nodes of; the rest waits a second. */
+const SWEEP_RECORDS = 65_536;
+const POSITIONS_ALL = 2n ** 64n - 1n;
 
 const XDP_VERDICTS = ["aborted", "drop", "pass", "tx", "redirect"] as const;
 export type Counters = layout.WeirCounters;
@@ -37,6 +42,26 @@ export type Traffic = layout.WeirTraffic;
 export type Sweep = layout.WeirSweepResult & {
   /** Live sessions by the number of their real server. */
   readonly sessionsPerReal: readonly number[];
+  /** What the other nodes have to be told, as wire records. */
+  readonly news: Uint8Array;
+};
+
+export type SweepOrder = {
+  /** Of a real server, by its number; undefined = the dataplane's own. */
+  readonly terms: (real: number) => words.SessionTerms | undefined;
+  readonly origin: number;
+  /** A peer is unheard: sessions live for one more timeout. */
+  readonly weak: boolean;
+  /** A peer lacks records: no LIP:port of an expired session is given out again. */
+  readonly hold: boolean;
+};
+
+/** Equal on two nodes that hold the same sessions. */
+export type Fingerprint = {
+  readonly sessions: number;
+  /** Sums of hashes, as hexadecimal words of 64 bits. */
+  readonly truth: string;
+  readonly index: string;
 };
 
 export type TestRun = {
@@ -64,7 +89,7 @@ export class Dataplane {
   readonly #counters: PerCpuSums<Counters>;
   readonly #traffic: PerCpuSums<Traffic>;
   readonly #maps: OpenMaps;
-  #sweeping: Promise<unknown> = Promise.resolve();
+  #backends: Buffer = Buffer.alloc(0);
 
   /** Throws as `openMaps` does. Takes seconds if the session table is new and of gigabytes. */
   static open(options: DataplaneOptions): Dataplane {
@@ -120,7 +145,7 @@ export class Dataplane {
   setService(
     number: number,
     key: words.ServiceKey,
-    scheduler: Scheduler,
+    policy: Pick<words.ServiceSlot, "scheduler" | "sync">,
     reals: ArrayLike<number> & Iterable<number>,
   ): void {
     const current = this.services.get(number);
@@ -131,7 +156,7 @@ export class Dataplane {
     this.schedules.set(row, reals);
     this.services.set(number, {
       ...key,
-      scheduler,
+      ...policy,
       row,
       entries: reals.length,
     });
@@ -187,29 +212,66 @@ export class Dataplane {
     await this.attach([]);
   }
 
-  /**
-   * One pass over the session table, off the event loop: expiry, removal, repair. To be called once a second; throws with
-   * code EBUSY while one runs. Real servers without timeouts, because the config no longer has them, get the defaults.
-   */
-  async sweep(
-    timeouts: (real: number) => Timeouts | undefined,
-  ): Promise<Sweep> {
+  /** One pass over the session table, off the event loop: expiry, removal, repair. To be called once a second. */
+  async sweep({ terms, origin, weak, hold }: SweepOrder): Promise<Sweep> {
     const { length } = this.realServers;
-    const sweeping = this.#maps.addon.sweep(
-      encode(
-        array(length, words.timeouts),
-        Array.from(
-          { length },
-          (_, real) => timeouts(real) ?? words.DEFAULT_TIMEOUTS,
-        ),
+    const order = encode(layout.weirSweepOrder, {
+      now: 0, // the job's own
+      origin,
+      weak: weak ? 1 : 0,
+      hold: hold ? 1 : 0,
+    });
+    const each = Array.from(
+      { length },
+      (_, real) => terms(real) ?? words.DEFAULT_TIMEOUTS,
+    );
+    const perReal = layout.weirSweepResult.size;
+    const records = perReal + length * u32.size;
+    const output = await this.#maps.addon.submit(
+      layout.WEIR_JOB_SWEEP,
+      Buffer.concat([order, encodeAll(words.timeouts, each)]),
+      records + SWEEP_RECORDS * RECORD_BYTES,
+    );
+    return {
+      ...decode(layout.weirSweepResult, output.subarray(0, perReal)),
+      sessionsPerReal: decodeAll(u32, output.subarray(perReal, records)),
+      news: output.subarray(records),
+    };
+  }
+
+  /** Where sessions of other nodes find their real servers here. Those that are merged from now on go by it. */
+  setBackends(backends: readonly Backend[]): void {
+    const input = encodeAll(
+      layout.weirBackend4,
+      backends.map(words.writeBackend),
+    );
+    if (input.equals(this.#backends)) return;
+    this.#backends = input;
+    // The writer thread refuses nothing of this but for want of memory, and then the process is lost anyway.
+    void this.#maps.addon.submit(layout.WEIR_JOB_BACKENDS, input, 0);
+  }
+
+  /** Of all sessions that the nodes share. */
+  async fingerprint(): Promise<Fingerprint> {
+    const sums = decode(
+      layout.weirTableSums,
+      await this.#maps.addon.submit(
+        layout.WEIR_JOB_SUMS,
+        new Uint8Array(),
+        layout.weirTableSums.size,
       ),
     );
-    this.#sweeping = sweeping.catch(() => {});
-    const { result, sessionsPerReal } = await sweeping;
+    const hex = (sum: bigint) => sum.toString(16).padStart(16, "0");
     return {
-      ...decode(layout.weirSweepResult, result),
-      sessionsPerReal: decodeAll(u32, sessionsPerReal),
+      sessions: Number(sums.sessions),
+      truth: hex(sums.truth),
+      index: hex(sums.index),
     };
+  }
+
+  /** The session table as the other nodes see it. */
+  sharedTable(): SharedTable {
+    return new SharedTable(this.#maps);
   }
 
   /** The sessions that `filter` takes, at most `limit`, in no order. What changes meanwhile may be seen or not. */
@@ -224,18 +286,29 @@ export class Dataplane {
     } = {},
   ): AsyncGenerator<Session, void, void> {
     let room = limit;
-    let cursor = 0n;
-    while (cursor !== SNAPSHOT_END) {
-      const batch = this.#maps.addon.snapshot(cursor, SESSIONS_BATCH);
+    let from = 0n;
+    while (from !== POSITIONS_ALL) {
+      const output = await this.#maps.addon.submit(
+        layout.WEIR_JOB_SNAPSHOT,
+        encode(layout.weirCollectJob, {
+          from,
+          to: POSITIONS_ALL,
+          changed_within: 0,
+        }),
+        u64.size + SESSIONS_BATCH * layout.weirRecord4.size,
+      );
       const now = this.#maps.addon.clock();
-      for (const record of decodeAll(layout.weirRecord4, batch.records)) {
+      for (const record of decodeAll(
+        layout.weirRecord4,
+        output.subarray(u64.size),
+      )) {
         if (room <= 0) return;
         const session = readSession(record, names, now);
         if (!filter(session)) continue;
         room--;
         yield session;
       }
-      cursor = batch.cursor;
+      from = decode(u64, output.subarray(0, u64.size));
       await setImmediate();
     }
   }
@@ -258,8 +331,7 @@ export class Dataplane {
   }
 
   /** Releases maps and lock; the pinned dataplane goes on. */
-  async close(): Promise<void> {
-    await this.#sweeping;
+  close(): void {
     this.#maps.addon.close();
   }
 }

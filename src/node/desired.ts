@@ -10,6 +10,7 @@ import type {
   Prefix,
   RealServer,
   Scheduler,
+  SyncPolicy,
   VirtualService,
 } from "../model.ts";
 import { formatEndpoint, formatPrefix, hostPrefix } from "../model.ts";
@@ -22,6 +23,7 @@ import { EGRESS_CLIENTS, egressOf } from "./words.ts";
 export type ServiceState = {
   readonly key: ServiceKey;
   readonly scheduler: Scheduler;
+  readonly sync: SyncPolicy["policy"];
   /** Numbers of real servers, in order. Empty: no real server takes new sessions. */
   readonly schedule: Uint16Array;
 };
@@ -52,6 +54,8 @@ export type Knowledge = {
   /** Real servers that have left the config, though sessions may hold their numbers. */
   readonly retired: ReadonlyMap<number, RealServerSlot>;
   readonly schedules: ScheduleCache;
+  /** What sync says: which LIP:ports this node may give out, and whether misses are looked up. */
+  readonly allocation: Pick<NodePlace, "pool" | "ports" | "lookups">;
 };
 
 export function serviceId({ vip, port, protocol }: ServiceKey): string {
@@ -125,7 +129,7 @@ export function desiredState(
   node: ClusterNode,
   knowledge: Knowledge,
 ): DataplaneState {
-  const { numbers, groups, retired } = knowledge;
+  const { numbers, groups, retired, allocation } = knowledge;
   const services = new Map<number, ServiceState>();
   const realServers = new Map(retired);
   const egress = new Map<number, EgressGroup>();
@@ -154,9 +158,8 @@ export function desiredState(
   return {
     node: {
       aggregate: cluster.aggregate,
-      pool: node.pool,
-      ports: node.ports,
       origin: node.origin,
+      ...allocation,
     },
     services,
     realServers,
@@ -170,11 +173,30 @@ export function desiredState(
   };
 }
 
+/** Where a session of another node finds its real server here. */
+export type Backend = {
+  readonly service: ServiceKey;
+  readonly server: Endpoint;
+  /** Number of the real server. */
+  readonly real: number;
+  readonly egress: number;
+};
+
+export function backendsOf(state: DataplaneState): readonly Backend[] {
+  return [...state.realServers].flatMap(([real, slot]) => {
+    const service = state.services.get(slot.service)?.key;
+    const { address, port, egress } = slot;
+    return service === undefined
+      ? []
+      : [{ service, server: { address, port }, real, egress }];
+  });
+}
+
 function serviceState(
   service: VirtualService,
   { numbers, isUp, schedules }: Knowledge,
 ): ServiceState {
-  const { vip, port, protocol, scheduler } = service;
+  const { vip, port, protocol, scheduler, sync } = service;
   const servers = service.servers
     .map((server) => ({ ...server, id: realServerId(service, server) }))
     .filter(({ id }) => isUp(id))
@@ -186,6 +208,7 @@ function serviceState(
   return {
     key: { vip, port, protocol },
     scheduler,
+    sync: sync.policy,
     schedule: schedules.scheduleOf(serviceId(service), scheduler, servers),
   };
 }
@@ -203,13 +226,13 @@ export type DesiredRoute = {
 };
 
 /**
- * Every route that this node may announce, each prefix once. A VIP is wanted while one of its services has a healthy real
+ * Every route that this node may announce, each prefix once. None is wanted before the node is `ready`. A VIP is wanted while one of its services has a healthy real
  * server, also one of weight 0: its sessions go on.
  */
 export function desiredRoutes(
   cluster: Cluster,
   node: ClusterNode,
-  { isUp, attached }: Pick<Knowledge, "isUp"> & { readonly attached: boolean },
+  { isUp, ready }: Pick<Knowledge, "isUp"> & { readonly ready: boolean },
 ): readonly DesiredRoute[] {
   const healthy = new Set(
     realServersOf(cluster)
@@ -220,10 +243,10 @@ export function desiredRoutes(
     ...vipsOf(cluster).map((vip) => ({
       prefix: hostPrefix(vip),
       kind: "vip" as const,
-      wanted: attached && healthy.has(vip),
+      wanted: ready && healthy.has(vip),
     })),
-    { prefix: node.pool, kind: "pool", wanted: attached },
-    { prefix: cluster.aggregate, kind: "aggregate", wanted: attached },
+    { prefix: node.pool, kind: "pool", wanted: ready },
+    { prefix: cluster.aggregate, kind: "aggregate", wanted: ready },
   ];
   // A lone node's pool may be the whole aggregate.
   const byPrefix = new Map(

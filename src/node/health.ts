@@ -3,6 +3,7 @@
  * Which real servers may take new sessions. Every target has its own loop of checks: the first result decides at once, later
  * ones by `rise` successes or `fall` failures in a row.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Log } from "../log.ts";
 import type { HealthCheck } from "../model.ts";
 import { formatEndpoint } from "../model.ts";
@@ -11,6 +12,7 @@ import { probe } from "./probe.ts";
 
 /** The first checks of n new targets are spread at random over n times this, but at most over their interval. */
 const START_GAP_MS = 1;
+const FIRST_RESULTS_POLL_MS = 20;
 
 /** `unknown` until the first result: like `down`, it takes no sessions. */
 export type HealthState = "unknown" | "up" | "down";
@@ -106,6 +108,17 @@ export class HealthMonitor {
   /** Whether this target may take new sessions. */
   isUp(id: string): boolean {
     return this.#watches.get(id)?.state === "up";
+  }
+
+  /** Resolves when every target has had its first result, when that takes too long, or when it is `given up`. */
+  async firstResults(limitMs: number, givenUp: () => boolean): Promise<void> {
+    const deadline = Date.now() + limitMs;
+    while (
+      Date.now() < deadline &&
+      !givenUp() &&
+      this.status().some(({ state }) => state === "unknown")
+    )
+      await sleep(FIRST_RESULTS_POLL_MS);
   }
 
   /** In the order of `set`. */

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /** `weir agent`: reads the config, runs this node's agent, reloads on SIGHUP, leaves on SIGTERM and SIGINT. */
 import { closeSync, mkdirSync, openSync } from "node:fs";
-import { hostname } from "node:os";
+import { constants, hostname, setPriority } from "node:os";
 import { dirname, join } from "node:path";
 import { isDeepStrictEqual, parseArgs } from "node:util";
 import { isLeft } from "fp-ts/lib/Either.js";
 import { ADMIN_SOCKET } from "../admin/api.ts";
 import { InvalidConfigError, UsageError, WeirError } from "../errors.ts";
+import { sharesSessions } from "../model.ts";
 import { createLog, isLogLevel, type Log, LOG_LEVELS } from "../log.ts";
 import { BlackholeRoutes } from "../routing/blackhole.ts";
 import { GobgpAnnouncer } from "../routing/gobgp.ts";
@@ -15,7 +16,10 @@ import { AgentAdmin } from "./admin-source.ts";
 import { Agent, type AgentConfig } from "./agent.ts";
 import { readConfig, readHost } from "./config.ts";
 import { Dataplane } from "./dataplane.ts";
+import { serveMetrics } from "./metrics.ts";
 import { Reachability } from "./reachability.ts";
+import { Sharing } from "./sharing.ts";
+import { warningsOf } from "./warnings.ts";
 
 const USAGE = `Usage: ./weir agent --config FILE [--node NAME] [options]
 
@@ -106,14 +110,17 @@ async function run({
   readonly pinDir: string;
 }): Promise<void> {
   const config = await readNodeConfig(file, name);
+  raisePriority(log);
   const dataplane = Dataplane.open({
     stateDir,
     pinDir,
     limits: config.cluster.limits,
     objectPath: OBJECT,
   });
+  const sharing = await share(config, dataplane, stateDir, log);
   const agent = new Agent(config, {
     dataplane,
+    sharing,
     reachability: new Reachability(
       new GobgpAnnouncer({ routing: config.node.routing, log }),
       new BlackholeRoutes(),
@@ -127,20 +134,56 @@ async function run({
       process.once(signal, () => resolve());
   });
   const admin = await startOrClose(agent, async () => {
-    const server = await serveAdmin(new AgentAdmin(agent), socket, log);
+    const source = new AgentAdmin(agent);
+    const server = await serveAdmin(source, socket, log);
+    const metrics =
+      config.node.metrics &&
+      (await serveMetrics(source, config.node.metrics, log));
     const started = agent.start().then(() => {
       log.info("agent started", { event: "agentStarted", node: name });
     });
     // Told to leave while it waits for first news of the real servers, it does not wait: stop() ends the start.
     await Promise.race([started, stopped]);
     started.catch(() => {});
-    return server;
+    return {
+      close: async () => {
+        await metrics?.close();
+        await server.close();
+      },
+    };
   });
   await stopped;
   log.info("agent leaves", { event: "agentLeaves", node: name });
   await agent.stop();
   await admin.close();
   await log.close();
+}
+
+/** The nats-server inherits it: what these two are late with would be lost with the node. */
+function raisePriority(log: Log): void {
+  try {
+    setPriority(constants.priority.PRIORITY_HIGH);
+  } catch (error) {
+    log.warn("priority not raised", { op: "setPriority", error });
+  }
+}
+
+/** Undefined: there is nobody to share sessions with. */
+async function share(
+  { cluster, node }: AgentConfig,
+  dataplane: Dataplane,
+  stateDir: string,
+  log: Log,
+): Promise<Sharing | undefined> {
+  for (const { path, message } of warningsOf(cluster))
+    log.warn("config warning", { event: "configWarning", path, message });
+  if (cluster.nodes.length < 2 || !sharesSessions(cluster)) return undefined;
+  try {
+    return await Sharing.start({ cluster, node, dataplane, stateDir, log });
+  } catch (error) {
+    dataplane.close();
+    throw error;
+  }
 }
 
 /** An agent that does not come up leaves no process of its own behind, such as `ip monitor`. */
@@ -184,6 +227,9 @@ function refuseFixedChanges(old: AgentConfig, next: AgentConfig): void {
     ["cluster", ({ cluster }) => cluster.name],
     ["aggregate", ({ cluster }) => cluster.aggregate],
     ["limits", ({ cluster }) => cluster.limits],
+    ["bus", ({ cluster }) => cluster.bus],
+    [`nodes.${old.node.name}.bus`, ({ node }) => node.bus],
+    [`nodes.${old.node.name}.metrics`, ({ node }) => node.metrics],
     [`nodes.${old.node.name}.pool`, ({ node }) => node.pool],
     [`nodes.${old.node.name}.routing`, ({ node }) => node.routing],
   ];

@@ -101,8 +101,8 @@ export function perform(dataplane: Dataplane, action: Action): void {
     case "clearTraffic":
       return dataplane.clearTraffic(action.number);
     case "setService": {
-      const { key, scheduler, schedule } = action.service;
-      return dataplane.setService(action.number, key, scheduler, schedule);
+      const { key, schedule, ...rest } = action.service;
+      return dataplane.setService(action.number, key, rest, schedule);
     }
     case "dropService":
       return dataplane.removeService(action.number);
@@ -115,10 +115,11 @@ export function observe(dataplane: Dataplane): DataplaneState {
   for (let number = 0; number < dataplane.services.length; number++) {
     const slot = dataplane.services.get(number);
     if (slot === undefined) continue;
-    const { vip, port, protocol, scheduler, row, entries } = slot;
+    const { vip, port, protocol, scheduler, sync, row, entries } = slot;
     services.set(number, {
       key: { vip, port, protocol },
       scheduler,
+      sync,
       schedule: Uint16Array.from(dataplane.schedules.get(row) ?? []).slice(
         0,
         entries,

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ExecutionContext } from "ava";
+import type { SyncMessage } from "../../src/admin/api.ts";
 import { silentLog } from "../../src/log.ts";
 import type { Session } from "../../src/model.ts";
 import { type AdminSource, serveAdmin } from "../../src/node/admin.ts";
@@ -40,6 +41,77 @@ export async function* inBatches<T>(
   }
 }
 
+const FINGERPRINT = {
+  sessions: 12,
+  truth: "00c0ffee00c0ffee",
+  index: "0123456789abcdef",
+};
+
+/** d1 answers; d2 is well, d3 has never been heard. */
+const SYNC: SyncMessage = {
+  state: "synced",
+  bus: "up",
+  nodes: [
+    {
+      name: "d1",
+      self: true,
+      state: "synced",
+      incarnation: GENERATION,
+      problems: [],
+    },
+    {
+      name: "d2",
+      self: false,
+      state: "synced",
+      incarnation: GENERATION + 1n,
+      silentMs: 120,
+      roundTripMs: 0.4,
+      problems: ["poolsDiffer"],
+    },
+    {
+      name: "d3",
+      self: false,
+      state: "unheard",
+      incarnation: 0n,
+      problems: [],
+    },
+  ],
+  pairs: [
+    {
+      from: "d2",
+      to: "d1",
+      lagMs: 0.8,
+      lagP99Ms: 12.5,
+      seq: 5_000,
+      applied: 4_998,
+      gaps: 3,
+      resends: 2,
+      digestEqual: true,
+      queue: 9_600,
+      recordsPerSecond: 1_234.5,
+      bytesPerSecond: 120_000,
+    },
+    {
+      from: "d1",
+      to: "d2",
+      seq: 7_000,
+      applied: 6_999,
+      behindRecords: 40,
+      digestEqual: true,
+      queue: 0,
+      recordsPerSecond: 10,
+      bytesPerSecond: 1_000,
+    },
+  ],
+  risk: { ifDies: "d1", sessions: 12, notOnAll: 40, onNone: 0 },
+  counters: [
+    { name: "publishedRecords", value: 70_000 },
+    { name: "conflicts", value: 0 },
+    { name: "counterOfANewerAgent", value: 5 },
+  ],
+  fingerprint: null,
+};
+
 export function makeSource(overrides: Partial<AdminSource> = {}): AdminSource {
   return {
     nodes: async () => [
@@ -60,7 +132,7 @@ export function makeSource(overrides: Partial<AdminSource> = {}): AdminSource {
         name: "d2",
         self: false,
         pool: "10.200.0.16/28",
-        state: "unknown",
+        state: "synced",
         detail: null,
       },
     ],
@@ -153,6 +225,10 @@ export function makeSource(overrides: Partial<AdminSource> = {}): AdminSource {
         },
       ],
       blackholes: ["192.0.2.10/32", "10.200.0.0/24"],
+    }),
+    sync: async ({ fingerprint = false }) => ({
+      ...SYNC,
+      fingerprint: fingerprint ? FINGERPRINT : null,
     }),
     ...overrides,
   };

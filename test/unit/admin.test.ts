@@ -102,6 +102,45 @@ test("serveAdmin() answers every call with what its source says", async (t) => {
   });
 });
 
+test("serveAdmin() tells of session sync what is known, and not what is not", async (t) => {
+  const client = connect(t, await serve(t, makeSource()));
+  const { nodes, pairs, risk, fingerprint } = await client.call("GetSync");
+  t.deepEqual(nodes[2], {
+    name: "d3",
+    self: false,
+    state: "unheard",
+    incarnation: 0n,
+    problems: [],
+  });
+  t.like(pairs, [
+    {
+      from: "d2",
+      to: "d1",
+      lagMs: 0.8,
+      seq: 5_000n,
+      gaps: 3n,
+      digestEqual: true,
+    },
+    {
+      from: "d1",
+      to: "d2",
+      lagMs: undefined,
+      gaps: undefined,
+      behindRecords: 40n,
+    },
+  ]);
+  t.deepEqual(risk, {
+    ifDies: "d1",
+    sessions: 12n,
+    notOnAll: 40n,
+    onNone: 0n,
+  });
+  t.is(fingerprint, null);
+  t.like(await client.call("GetSync", { fingerprint: true }), {
+    fingerprint: { truth: "00c0ffee00c0ffee" },
+  });
+});
+
 test("serveAdmin() sends sessions in several messages and the totals in the last", async (t) => {
   const sessions = makeSessions(1_000);
   const client = connect(

@@ -31,7 +31,7 @@ test("check accepts the sample", async (t) => {
   );
   t.deepEqual(
     JSON.parse((await run("check", SAMPLE, "--json", "--node", "d1")).stdout),
-    { ok: true, errors: [] },
+    { ok: true, errors: [], warnings: [] },
   );
 });
 
@@ -45,11 +45,11 @@ test("check prints a block for each error and exits 2", async (t) => {
   t.is(code, 2);
   t.is(
     stdout,
-    `${file}:50:11: nodes.d2.pool is outside the aggregate, 10.200.0.0/24
+    `${file}:71:11: nodes.d2.pool is outside the aggregate, 10.200.0.0/24
     value: "10.201.0.0/28"
     hint:  when a node goes, replies to its pool follow the aggregate: it must cover every pool
 
-${file}:69:16: services[0].schedular is an unknown key
+${file}:91:16: services[0].schedular is an unknown key
     value: "maglev"
     hint:  did you mean "scheduler"?
 
@@ -72,6 +72,27 @@ test("check --json lists path, value, message and hint of each error", async (t)
         hint: "see ops/config/weir.yaml for a sample with all keys",
       },
     ],
+    warnings: [],
+  });
+});
+
+test("check prints warnings before the summary and exits 0", async (t) => {
+  const file = configFile(t, (text) =>
+    text.replace(/^ {2}tls:\n.*\n.*\n.*\n/m, ""),
+  );
+  const { code, stdout } = await run("check", file);
+  t.is(code, 0);
+  t.is(
+    stdout,
+    `${file}: warning: bus.tls is missing: whoever reaches the bus can read and change the sessions
+    hint:  name the files, or let nobody but the nodes reach these ports
+
+${file}: ok: cluster rack, nodes: 2, services: 1, real servers: 3
+`,
+  );
+  t.like(JSON.parse((await run("check", file, "--json")).stdout), {
+    ok: true,
+    warnings: [{ path: "bus.tls" }],
   });
 });
 

@@ -2,7 +2,7 @@
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import test, { type ExecutionContext } from "ava";
-import { COUNTER_NOTES } from "../../src/cli/counter-notes.ts";
+import { COUNTER_NOTES } from "../../src/admin/counter-notes.ts";
 import { weirCounters } from "../../src/node/layout.ts";
 import { decode } from "../../src/node/struct.ts";
 import {
@@ -22,6 +22,7 @@ const COMMANDS = [
   "nodes",
   "counters",
   "routes",
+  "sync",
   "check",
 ];
 
@@ -106,7 +107,7 @@ test("servers prints a table", async (t) => {
   t.regex(unchecked ?? "", /10\.3\.3\.2:80 +0 +unknown +- +0/);
 });
 
-test("nodes --json tells of this node in full, of others what the config says", async (t) => {
+test("nodes --json tells of this node in full, of others what is known", async (t) => {
   t.deepEqual(await askJson(t, "nodes"), [
     {
       name: "d1",
@@ -119,7 +120,7 @@ test("nodes --json tells of this node in full, of others what the config says", 
       sessions: { total: 12, halfOpen: 2, established: 9, closing: 1 },
       table: { entries: 12, capacity: 1200, load: 0.01 },
     },
-    { name: "d2", self: false, pool: "10.200.0.16/28", state: "unknown" },
+    { name: "d2", self: false, pool: "10.200.0.16/28", state: "synced" },
   ]);
 });
 
@@ -129,7 +130,7 @@ test("nodes prints a table that marks the node that answers", async (t) => {
     stdout,
     /^d1 \* +forwarding +10\.200\.0\.0\/28 +eth1 \(native\) +12 +2 +9 +1 +1\.0 %/m,
   );
-  t.regex(stdout, /^d2 +unknown +10\.200\.0\.16\/28 +- +-/m);
+  t.regex(stdout, /^d2 +synced +10\.200\.0\.16\/28 +- +-/m);
 });
 
 test("counters --json maps names to values, also unknown ones", async (t) => {
@@ -259,7 +260,7 @@ test("runCommand() exits 2 and lists the commands for an unknown one", async (t)
     t.is(code, 2);
     t.regex(
       stderr,
-      /Commands: services, servers, sessions, nodes, counters, routes, check/,
+      /Commands: services, servers, sessions, nodes, counters, routes, sync, check/,
     );
   }
 });

@@ -13,7 +13,8 @@ test("the sample shows every key of the schema", (t) => {
     new URL("../../src/node/config-schema.ts", import.meta.url),
     "utf8",
   );
-  const keys = [...schema.matchAll(/^ {2}([a-z_]+)(?::|,$)/gm)].flatMap(
+  const fields = schema.slice(schema.lastIndexOf(' from "'));
+  const keys = [...fields.matchAll(/^ {2}([a-z_]+)(?::|,$)/gm)].flatMap(
     ([, key]) => key ?? [],
   );
   t.true(keys.length > 35, `only ${keys.length} keys found in the schema`);
@@ -180,6 +181,110 @@ const MALFORMED: readonly (readonly [
     "nodes.d1.routing.routerId",
     1,
     /did you mean "router_id"/,
+  ],
+  [
+    "port: 80\n",
+    "port: 80\n    sync: establish\n",
+    "services[0].sync",
+    "establish",
+    /did you mean "established"/,
+  ],
+  [
+    "port: 80\n",
+    "port: 80\n    sync: sometimes\n",
+    "services[0].sync",
+    "sometimes",
+    /immediate, established, off or \{ after: 1s to 1h \}/,
+  ],
+  [
+    "port: 80\n",
+    "port: 80\n    sync: { after: 999ms }\n",
+    "services[0].sync",
+    { after: "999ms" },
+    /\{ after: 1s to 1h \}/,
+  ],
+  [
+    "port: 80\n",
+    "port: 80\n    sync: { after: 61m }\n",
+    "services[0].sync",
+    { after: "61m" },
+    /\{ after: 1s to 1h \}/,
+  ],
+  [
+    "port: 80\n",
+    "port: 80\n    sync: { after: 5s, before: 9s }\n",
+    "services[0].sync",
+    { after: "5s", before: "9s" },
+    /\{ after: 1s to 1h \}/,
+  ],
+  [
+    "interfaces: [eth1]",
+    "interfaces: [eth1]\n    bus: { address: fe80::1%eth1 }",
+    "nodes.d1.bus.address",
+    "fe80::1%eth1",
+    /an IPv4 or IPv6 address/,
+  ],
+  [
+    "interfaces: [eth1]",
+    "interfaces: [eth1]\n    bus: { address: bus.example.net }",
+    "nodes.d1.bus.address",
+    "bus.example.net",
+    /an IPv4 or IPv6 address/,
+  ],
+  [
+    "interfaces: [eth1]",
+    "interfaces: [eth1]\n    bus: { address: 10.1.1.2, client_port: 65536 }",
+    "nodes.d1.bus.client_port",
+    65536,
+    /from 1 to 65535/,
+  ],
+  [
+    "interfaces: [eth1]",
+    "interfaces: [eth1]\n    bus: { adress: 10.1.1.2, address: 10.1.1.2 }",
+    "nodes.d1.bus.adress",
+    "10.1.1.2",
+    /did you mean "address"/,
+  ],
+  [
+    "interfaces: [eth1]",
+    "interfaces: [eth1]\n    bus:",
+    "nodes.d1.bus",
+    null,
+    /mapping with the keys address, client_port/,
+  ],
+  ...["9550", "127.0.0.1", "localhost:9550", "127.0.0.1:0", "::1:9550"].map(
+    (listen) =>
+      [
+        "interfaces: [eth1]",
+        `interfaces: [eth1]\n    metrics: { listen: "${listen}" }`,
+        "nodes.d1.metrics.listen",
+        listen,
+        /such as 127\.0\.0\.1:9550/,
+      ] as const,
+  ),
+  ...["10.0.0.1:4222", "nats://10.0.0.1", "nats://a:b@10.0.0.1:4222"].map(
+    (url) =>
+      [
+        "cluster: rack",
+        `cluster: rack\nbus: { servers: ["${url}"] }`,
+        "bus.servers[0]",
+        url,
+        /nats:\/\/10\.0\.0\.1:4222/,
+      ] as const,
+  ),
+  [
+    "cluster: rack",
+    "cluster: rack\nbus: { tls: { ca: /ca.pem, cert: /node.pem } }",
+    "bus.tls.key",
+    null,
+    /an absolute path/,
+  ],
+  [
+    "cluster: rack",
+    "cluster: rack\nbus: { tls: { ca: ca.pem, cert: /node.pem, key: /k } }",
+    "bus.tls.ca",
+    "ca.pem",
+    /an absolute path/,
   ],
   ["  d1:\n", "  D_1:\n", "nodes.D_1", "D_1", /a-z, 0-9 and hyphen/],
 ];

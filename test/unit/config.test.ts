@@ -18,6 +18,7 @@ test("loadConfig() fills in every default", (t) => {
     name: "rack",
     aggregate: { address: "10.200.0.0", length: 24 },
     limits: { sessions: 131072, services: 256, realServers: 1024 },
+    bus: { servers: [] },
     nodes: [
       {
         name: "d1",
@@ -56,6 +57,7 @@ test("loadConfig() fills in every default", (t) => {
           rise: 2,
           fall: 3,
         },
+        sync: { policy: "immediate" },
         servers: [{ address: "10.3.1.2", port: 8080, weight: 1 }],
       },
     ],
@@ -80,6 +82,7 @@ test("loadConfig() accepts the sample, whose optional keys show their defaults",
     minimal.nodes[0]?.routing.neighbors[0]?.holdTimeMs,
   );
   t.deepEqual(sample.services[0]?.timeouts, minimal.services[0]?.timeouts);
+  t.deepEqual(sample.services[0]?.sync, minimal.services[0]?.sync);
   t.is(sample.services[0]?.scheduler, minimal.services[0]?.scheduler);
   t.is(
     sample.services[0]?.servers[0]?.weight,
@@ -87,6 +90,40 @@ test("loadConfig() accepts the sample, whose optional keys show their defaults",
   );
   const { health } = sample.services[0] ?? {};
   t.like(health, { intervalMs: 1_000, timeoutMs: 1_000, rise: 2, fall: 3 });
+});
+
+test("loadConfig() reads the bus, the metrics address and each sync policy", (t) => {
+  const cluster = clusterOf(
+    t,
+    MINIMAL.replace(
+      "cluster: rack",
+      "cluster: rack\nbus: { tls: { ca: /ca, cert: /cert, key: /key } }",
+    )
+      .replace(
+        "interfaces: [eth1]",
+        "interfaces: [eth1]\n    bus: { address: 2001:DB8:0::2, cluster_port: 7000 }\n    metrics: { listen: '[::1]:9550' }",
+      )
+      .replace("port: 80\n", "port: 80\n    sync: { after: 5s }\n"),
+  );
+  t.deepEqual(cluster.bus, {
+    servers: [],
+    tls: { ca: "/ca", cert: "/cert", key: "/key" },
+  });
+  t.deepEqual(cluster.nodes[0]?.bus, {
+    address: "2001:db8::2",
+    clientPort: 4222,
+    clusterPort: 7000,
+  });
+  t.deepEqual(cluster.nodes[0]?.metrics, { address: "::1", port: 9550 });
+  t.deepEqual(cluster.services[0]?.sync, { policy: "after", afterMs: 5_000 });
+  for (const policy of ["immediate", "established", "off"] as const)
+    t.deepEqual(
+      clusterOf(
+        t,
+        MINIMAL.replace("port: 80\n", `port: 80\n    sync: ${policy}\n`),
+      ).services[0]?.sync,
+      { policy },
+    );
 });
 
 test("loadConfig() tells the line and the column of a value", (t) => {

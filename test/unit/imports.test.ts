@@ -42,6 +42,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
     "src/node/admin.ts",
     "src/routing/gobgp-client.ts",
   ],
+  "@nats-io/transport-node": ["src/sync/nats.ts"],
   ava: [],
   "fast-check": [],
   "fp-ts": ["src/", "ops/"], // Either is vocabulary
@@ -52,7 +53,12 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
     "ops/", // what other programs print, and our own --json
   ],
   prettier: ["ops/setup/generate-layout.ts"],
-  protobufjs: ["src/admin/api.ts", "src/routing/gobgp-proto.ts"],
+  "prom-client": ["src/node/metrics.ts"],
+  protobufjs: [
+    "src/admin/api.ts",
+    "src/routing/gobgp-proto.ts",
+    "src/sync/wire.ts",
+  ],
   winston: ["src/log.ts"],
   yaml: ["src/node/config.ts", "ops/lab/topology.ts"],
 };

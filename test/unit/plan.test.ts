@@ -54,6 +54,7 @@ function clusterOf(...services: readonly (readonly string[])[]): Cluster {
     name: "rack",
     aggregate: { address: "10.200.0.0", length: 24 },
     limits: { sessions: 1000, services: 4, realServers: 8 },
+    bus: { servers: [] },
     nodes: [NODE],
     services: services.map((addresses, i) => ({
       name: `service${i}`,
@@ -75,6 +76,7 @@ function clusterOf(...services: readonly (readonly string[])[]): Cluster {
         rise: 1,
         fall: 1,
       },
+      sync: { policy: "immediate" },
       servers: addresses.map((address) => ({ address, port: 80, weight: 1 })),
     })),
   };
@@ -92,6 +94,7 @@ function desire(
     groups: new Map(),
     schedules: new ScheduleCache(),
     retired,
+    allocation: { pool: NODE.pool, ports: NODE.ports, lookups: false },
     ...knowledge,
   });
 }
@@ -242,7 +245,7 @@ test("desiredRoutes() wants a VIP while one of its services has a healthy real s
   }));
   const routes = desiredRoutes({ ...cluster, services: drained }, NODE, {
     isUp: (id) => id.endsWith("10.3.0.2:80"),
-    attached: true,
+    ready: true,
   });
   t.deepEqual(
     routes.map(({ prefix, kind, wanted }) => [prefix.address, kind, wanted]),
@@ -255,10 +258,10 @@ test("desiredRoutes() wants a VIP while one of its services has a healthy real s
   );
 });
 
-test("desiredRoutes() wants nothing while the dataplane is not attached", (t) => {
+test("desiredRoutes() wants nothing before the node is ready", (t) => {
   const routes = desiredRoutes(clusterOf(["10.3.0.1"]), NODE, {
     isUp: () => true,
-    attached: false,
+    ready: false,
   });
   t.false(routes.some(({ wanted }) => wanted));
 });
@@ -267,7 +270,7 @@ test("desiredRoutes() has a pool that is the whole aggregate once", (t) => {
   const cluster = { ...clusterOf(), aggregate: NODE.pool };
   const routes = desiredRoutes(cluster, NODE, {
     isUp: () => true,
-    attached: true,
+    ready: true,
   });
   t.is(routes.length, 1);
 });

@@ -115,6 +115,8 @@ function record({
       client_fin_fact: 0n,
       real_fin_fact: 0n,
       options_fact: 0n,
+      changed: seen,
+      synced: seen,
     },
   };
 }

@@ -50,4 +50,10 @@ export const COUNTER_NOTES: Readonly<Record<string, string>> = {
     "A local address and port was tried and found in use. Many: widen the pool.",
   insert_race: "Two CPUs created the same session, and one won.",
   rst_sent: "RSTs sent by weir: see drop_not_indexed.",
+  event_sent:
+    "Records of sessions that the agent was given for the other nodes. Expected.",
+  event_lost:
+    "Not given to it: it did not keep up. The sweep gives them again. Expected rarely.",
+  miss_told:
+    "Packets of unknown sessions that the agent was told of, to ask the other nodes. Expected after a change of membership.",
 };

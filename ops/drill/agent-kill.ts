@@ -5,11 +5,11 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { LabError } from "../lab/errors.ts";
 import { CHECKOUT, until } from "../lab/rack.ts";
-import { parsePerCpuCounter } from "../lab/reports.ts";
 import { countConnections, slowestMs, sumBytes } from "./connections.ts";
 import type { Attempt, Run, Scenario, Scene } from "./drill.ts";
 import { kill } from "./kill.ts";
 import type { Transfer } from "./load-process.ts";
+import { PINS, pinnedCounter } from "./pinned.ts";
 import { SteadyTraffic } from "./steady.ts";
 
 export type AgentKillRun = Run & {
@@ -33,9 +33,6 @@ const RESTORE_LIMIT_MS = 20_000;
 /** The traffic goes on for that long after the agent is back. */
 const AFTERMATH_MS = 500;
 
-/** The only layout version that a fresh rack has. */
-const PINS = "/sys/fs/bpf/weir/v*";
-const COUNTERS = `${PINS}/weir_counters`;
 const LINKS = `${PINS}/link-*`;
 
 const BOUNDS = {
@@ -182,6 +179,7 @@ class AgentKill implements Attempt<AgentKillRun> {
     return {
       director,
       connections,
+      excused: 0,
       bytesVerified: sumBytes(all),
       stallMs,
       restored: this.#restored,
@@ -208,15 +206,12 @@ class AgentKill implements Attempt<AgentKillRun> {
     )?.generation;
   }
 
-  /** Straight from the pinned map: there is nobody else to ask. */
   async #forwarded(): Promise<{
     readonly atMs: number;
     readonly count: number;
   }> {
     const { rack, director } = this.#scene;
-    const command = `bpftool --json map dump pinned ${COUNTERS}`;
-    const dump = await rack.output(director, ["bash", "-c", command]);
-    const count = parsePerCpuCounter(dump, "forwarded");
+    const count = await pinnedCounter(rack, director, "forwarded");
     return { atMs: performance.now(), count };
   }
 

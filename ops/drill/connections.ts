@@ -13,7 +13,10 @@ export type Connections = {
   readonly corrupted: number;
 };
 
-export function countConnections(exchanges: readonly Exchange[]): Connections {
+/** Whatever has an outcome: an exchange, a stream, a dialogue. */
+type Ended = { readonly outcome: Outcome };
+
+export function countConnections(exchanges: readonly Ended[]): Connections {
   const count = (outcome: Outcome) =>
     exchanges.filter((exchange) => exchange.outcome === outcome).length;
   return {
@@ -25,7 +28,7 @@ export function countConnections(exchanges: readonly Exchange[]): Connections {
   };
 }
 
-export function isBroken({ outcome }: Exchange): boolean {
+export function isBroken({ outcome }: Ended): boolean {
   return outcome !== "complete" && outcome !== "stopped";
 }
 

@@ -4,17 +4,29 @@
 
 import { performance } from "node:perf_hooks";
 import { LabError } from "../lab/errors.ts";
-import { DIRECTORS, withRack, type Director, type Rack } from "../lab/rack.ts";
+import {
+  DIRECTORS,
+  withRack,
+  type Director,
+  type Rack,
+  type Variant,
+} from "../lab/rack.ts";
 import type { Progress } from "../progress.ts";
 import type { Connections } from "./connections.ts";
 import { worstStall, type Stall } from "./gaps.ts";
 import { randomFrom } from "./random.ts";
+import { compareTables, type Tables } from "./tables.ts";
+
+/** How long equal tables may take from the end of the traffic on. */
+const EQUAL_LIMIT_MS = 10_000;
 
 /** What every drill says of a run. Scenarios add fields of their own; none is ever renamed. */
 export type Run = {
   /** The one that was hit. */
   readonly director: Director;
   readonly connections: Connections;
+  /** Broken, but not among `connections.broken`: their sessions were too young for any other director to know them. */
+  readonly excused: number;
   readonly bytesVerified: number;
   /** Of the gaps between the reads of the transfers. */
   readonly stallMs: Stall;
@@ -29,6 +41,13 @@ export type Scenario<R extends Run> = {
   readonly name: string;
   /** The numbers that `judge` compares with. */
   readonly bounds: object;
+  /** The rack's configuration, where it is not the usual one. */
+  readonly variants?: readonly Variant[];
+  /**
+   * It is about sessions that the directors share. With `--control` they do not, and each run must fail, with at least
+   * `brokenShare` of its connections broken. Absent: there is no such control.
+   */
+  readonly control?: { readonly brokenShare: number };
   readonly begin: (scene: Scene) => Attempt<R>;
   /** One sentence for each bound that the run has broken. Pure. */
   readonly judge: (run: R) => readonly string[];
@@ -36,7 +55,7 @@ export type Scenario<R extends Run> = {
   readonly worst: (runs: readonly R[]) => object;
   /** A run for people: the cells below `headings`. */
   readonly headings: readonly string[];
-  readonly cells: (run: R) => readonly string[];
+  readonly cells: (run: Examined<R>) => readonly string[];
   /** What a reader of the table needs to know. */
   readonly notes: (runs: readonly R[]) => readonly string[];
 };
@@ -50,6 +69,8 @@ export type Scene = {
   readonly random: () => number;
   /** The negative control: really break what the drill watches over. */
   readonly sabotage: boolean;
+  /** How many lasting connections a scenario under load opens. */
+  readonly connections: number;
 };
 
 /** One run. The steps are called in this order, `close` always. */
@@ -58,7 +79,7 @@ export interface Attempt<R extends Run> {
   inject(): Promise<void>;
   restore(): Promise<void>;
   measure(): Promise<R>;
-  close(): void;
+  close(): void | Promise<void>;
 }
 
 export type DrillOptions = {
@@ -66,15 +87,31 @@ export type DrillOptions = {
   readonly runs: number;
   readonly seed: number;
   readonly sabotage: boolean;
+  /** The other negative control: the directors share no sessions. */
+  readonly control: boolean;
+  readonly connections: number;
 };
 
+/** A run, how long all of it took, and what the directors' tables were like after it. */
+export type Examined<R extends Run> = R & Tables & { readonly seconds: number };
+
 /** What `--json` prints. */
-export type DrillResult<R extends Run> = {
+export type DrillResult<R extends Run> = Pick<
+  Tables,
+  "sync" | "lagMs" | "tablesEqual"
+> & {
   readonly scenario: string;
   readonly seed: number;
-  readonly runs: readonly (R & { readonly problems: readonly string[] })[];
+  readonly control: boolean;
+  readonly runs: readonly (Examined<R> & {
+    readonly problems: readonly string[];
+  })[];
   readonly worst: object;
   readonly bounds: object;
+  /** Of all runs. */
+  readonly broken: number;
+  readonly excused: number;
+  /** With `control`: whether each run failed as it had to. */
   readonly ok: boolean;
   /** Why it is not ok, as sentences; those of the runs too. */
   readonly problems: readonly string[];
@@ -85,26 +122,38 @@ export type DrillResult<R extends Run> = {
 /** A rack that cannot be deployed, or a run that cannot go on, is a result too. */
 export async function runDrill<R extends Run>(
   scenario: Scenario<R>,
-  { name, runs: count, seed, sabotage }: DrillOptions,
+  options: DrillOptions,
   progress: Progress,
 ): Promise<DrillResult<R>> {
+  const { name, runs: count, seed, sabotage, control, connections } = options;
   const begin = performance.now();
   const seconds = () => Math.round(performance.now() - begin) / 1000;
   const random = randomFrom(seed);
-  const runs: R[] = [];
+  const runs: Examined<R>[] = [];
   const failures: string[] = [];
   let deploySeconds = 0;
   try {
     progress.step(`deploying the rack (seed ${seed})`);
-    await withRack({ name }, async (rack) => {
+    const variants: readonly Variant[] = [
+      ...(scenario.variants ?? []),
+      ...(control ? (["sync-off"] as const) : []),
+    ];
+    await withRack({ name, variants }, async (rack) => {
       await rack.ready((missing) => progress.live(`waiting: ${missing}`));
       deploySeconds = seconds();
       progress.step(`ready after ${deploySeconds.toFixed(1)} s`);
       for (const director of inTurn(count, random)) {
-        const scene = { rack, director, progress, random, sabotage };
+        const scene = {
+          ...{ rack, director, progress, random, sabotage, connections },
+        };
+        const began = seconds();
         const run = await attempt(scenario.begin(scene));
-        runs.push(run);
-        for (const problem of scenario.judge(run))
+        progress.live(`${director}: comparing the tables`);
+        const tables = await compareTables(rack, EQUAL_LIMIT_MS);
+        const took = Math.round((seconds() - began) * 1000) / 1000;
+        const examined = { ...tables, ...run, seconds: took };
+        runs.push(examined);
+        for (const problem of problemsOf(scenario, examined))
           progress.step(`${director}: NOT ok: ${problem}`);
         if (!run.restored) {
           progress.step("the rack is not whole any more: no further run");
@@ -118,7 +167,7 @@ export async function runDrill<R extends Run>(
     failures.push(error.message);
   }
   return {
-    ...summarise(scenario, seed, runs, failures),
+    ...summarise(scenario, { seed, control }, runs, failures),
     deploySeconds,
     seconds: seconds(),
   };
@@ -131,7 +180,7 @@ async function attempt<R extends Run>(one: Attempt<R>): Promise<R> {
     await one.restore();
     return await one.measure();
   } finally {
-    one.close();
+    await one.close();
   }
 }
 
@@ -150,27 +199,88 @@ export function inTurn(
 /** `failures`: what kept the drill from going on. Pure. */
 export function summarise<R extends Run>(
   scenario: Scenario<R>,
-  seed: number,
-  runs: readonly R[],
+  { seed, control }: Pick<DrillOptions, "seed" | "control">,
+  runs: readonly Examined<R>[],
   failures: readonly string[],
 ): Omit<DrillResult<R>, "deploySeconds" | "seconds"> {
-  const judged = runs.map((run) => ({ ...run, problems: scenario.judge(run) }));
+  const judged = runs.map((run) => ({
+    ...run,
+    problems: problemsOf(scenario, run),
+  }));
   const problems = [
     ...failures,
     ...judged.flatMap((run) =>
-      run.problems.map((problem) => `${run.director}: ${problem}`),
+      (control ? problemsOfControl(scenario, run) : run.problems).map(
+        (problem) => `${run.director}: ${problem}`,
+      ),
     ),
     ...(runs.length === 0 && failures.length === 0 ? ["there was no run"] : []),
   ];
+  const lags = runs.flatMap(({ lagMs }) => lagMs ?? []);
+  const sum = (read: (run: Run) => number) =>
+    runs.reduce((total, run) => total + read(run), 0);
   return {
     scenario: scenario.name,
     seed,
+    control,
+    sync: runs.some(({ sync }) => sync === "on") && !control ? "on" : "off",
+    lagMs:
+      lags.length === 0
+        ? null
+        : {
+            p50: Math.max(...lags.map(({ p50 }) => p50)),
+            p99: Math.max(...lags.map(({ p99 }) => p99)),
+          },
+    tablesEqual: allOf(runs.map(({ tablesEqual }) => tablesEqual)),
+    broken: sum(({ connections }) => connections.broken),
+    excused: sum(({ excused }) => excused),
     runs: judged,
     worst: { ...worstOf(runs), ...scenario.worst(runs) },
     bounds: scenario.bounds,
     ok: problems.length === 0,
     problems,
   };
+}
+
+/** Null where nothing is known of one of them, or there is none. */
+function allOf(values: readonly (boolean | null)[]): boolean | null {
+  if (values.includes(false)) return false;
+  return values.length === 0 || values.includes(null) ? null : true;
+}
+
+function problemsOf<R extends Run>(
+  scenario: Scenario<R>,
+  run: Examined<R>,
+): readonly string[] {
+  const unknown = run.tablesEqual === null && scenario.control !== undefined;
+  return [
+    ...scenario.judge(run),
+    ...(unknown ? ["the directors do not share their sessions"] : []),
+    ...(run.tablesEqual === false
+      ? [
+          `the directors' tables still differ ${run.msToEqual} ms after the traffic`,
+        ]
+      : []),
+  ];
+}
+
+/** Why a run does not show what the control has to show. */
+function problemsOfControl<R extends Run>(
+  scenario: Scenario<R>,
+  run: Examined<R> & { readonly problems: readonly string[] },
+): readonly string[] {
+  const { opened, broken } = run.connections;
+  const needed = Math.ceil((scenario.control?.brokenShare ?? 0) * opened);
+  return [
+    ...(run.problems.length === 0
+      ? ["without shared sessions the drill has not failed"]
+      : []),
+    ...(broken < needed
+      ? [
+          `without shared sessions only ${broken} of ${opened} connections broke, less than ${needed}`,
+        ]
+      : []),
+  ];
 }
 
 function worstOf(runs: readonly Run[]): object {
@@ -181,6 +291,7 @@ function worstOf(runs: readonly Run[]): object {
     timedOut: most(({ connections }) => connections.timedOut),
     corrupted: most(({ connections }) => connections.corrupted),
     stallMs: worstStall(runs.map(({ stallMs }) => stallMs)),
+    excused: most(({ excused }) => excused),
     restored: runs.length > 0 && runs.every(({ restored }) => restored),
     msToRestore: most(({ msToRestore }) => msToRestore),
     ownDelayMs: most(({ ownDelayMs }) => ownDelayMs),

@@ -16,33 +16,46 @@ import {
   type Run,
   type Scenario,
 } from "./drill.ts";
+import { LOAD_SCENARIOS } from "./scenarios.ts";
 
-const HELP = `Usage: ./weir drill SCENARIO [--json] [--runs N] [--seed S] [--break] [--name NAME]
+const CONNECTIONS_DEFAULT = 1_000;
+/** With fewer, chance alone may keep a director's shares below what a run needs. */
+const CONNECTIONS_MIN = 300;
+const CONNECTIONS_MAX = 20_000;
+
+const HELP = `Usage: ./weir drill SCENARIO [--json] [--runs N] [--seed S] [--connections N] [--control] [--break] [--name NAME]
 
 Deploys a rack of its own, breaks one part of it while traffic runs, mends it, and says what clients noticed. Each
-director has its turn. About 20 seconds for each run.
+director has its turn.
 
-Scenarios:
-  agent-kill    kill the agent of the director that carries a transfer, start it again 10 s later.
-                Bounds: no connection breaks, no transfer stands still for 200 ms, the director forwards all the time
-  daemon-kill   kill a director's gobgpd, start it again 10 s later.
-                Bounds: its routes are back within 10 s without touching the agent, no connection breaks that began
-                after the router had noticed
+Scenarios, about 20 seconds for each run:
+  agent-kill       kill the agent of the director that carries a transfer, start it again 10 s later.
+                   Bounds: no connection breaks, no transfer stands still for 200 ms, the director forwards all the time
+  daemon-kill      kill a director's gobgpd, start it again 10 s later.
+                   Bounds: its routes are back within 10 s without touching the agent, no connection breaks
+
+Scenarios under load: many connections with numbered, checksummed bytes in both directions, and curl, redis and a shell
+beside them. Bounds of all of them: no connection breaks or stands still for 5 s (except sessions created less than 50 ms
+before a director is cut off, and not more than 1 % of all); within 10 s after the traffic all directors hold equal tables:
+${LOAD_SCENARIOS.map(({ name, about }) => `  ${name.padEnd(15)}  ${about.join(`\n${" ".repeat(19)}`)}`).join("\n")}
 
 Options:
-  --runs N      how many runs (default: ${DIRECTORS.length}, one for each director)
-  --seed S      a number that fixes the order and the moments (default: a random one, printed)
-  --break       negative control: really break what the drill watches over; it must fail then
-  --name NAME   the lab's name (default: drill)
-  --json        print one JSON object: {scenario, seed, runs, worst, bounds, ok, ...}
-  -h, --help    this text
+  --runs N         how many runs (default: ${DIRECTORS.length}, one for each director)
+  --seed S         a number that fixes the order and the moments (default: a random one, printed)
+  --connections N  how many lasting connections, under load (default: ${CONNECTIONS_DEFAULT})
+  --control        negative control of all but agent-kill: the directors share no sessions; ok only if each run fails
+  --break          negative control of the first two: really break what the drill watches over; it must fail then
+  --name NAME      the lab's name (default: drill)
+  --json           print one JSON object: {scenario, seed, runs, worst, bounds, ok, ...}
+  -h, --help       this text
 
-Exits with 0 if all runs were within the bounds, else with 1.
+Exits with 0 if all runs were within the bounds (with --control: if none was), else with 1.
 
 Examples:
   ./weir drill agent-kill
+  ./weir drill power-off --connections 2000 --runs 20 --json | jq .broken
+  ./weir drill power-off --control
   ./weir drill daemon-kill --runs 1 --seed 7
-  ./weir drill agent-kill --json | jq .worst.stallMs
 `;
 
 const EXIT_FAILED = 1;
@@ -51,6 +64,8 @@ const OPTIONS = {
   json: { type: "boolean", default: false },
   runs: { type: "string", default: String(DIRECTORS.length) },
   seed: { type: "string" },
+  connections: { type: "string", default: String(CONNECTIONS_DEFAULT) },
+  control: { type: "boolean", default: false },
   break: { type: "boolean", default: false },
   name: { type: "string", default: "drill" },
   help: { type: "boolean", short: "h", default: false },
@@ -70,10 +85,16 @@ async function main(args: readonly string[]): Promise<number> {
     process.stdout.write(HELP);
     return 0;
   }
+  const names = [AGENT_KILL, DAEMON_KILL, ...LOAD_SCENARIOS].map(
+    ({ name }) => name,
+  );
   if (scenario === undefined || surplus.length > 0)
-    throw new UsageError(
-      `give exactly one scenario: ${AGENT_KILL.name} or ${DAEMON_KILL.name}`,
-    );
+    throw new UsageError(`give exactly one scenario of ${names.join(", ")}`);
+  const underLoad = LOAD_SCENARIOS.find(({ name }) => name === scenario);
+  if (values.control && scenario === AGENT_KILL.name)
+    throw new UsageError(`${scenario} has --break, not --control`);
+  if (values.break && underLoad !== undefined)
+    throw new UsageError(`${scenario} has --control, not --break`);
   const options: DrillOptions = {
     name: values.name,
     runs: numberOf("--runs", values.runs, 1, RUNS_MAX),
@@ -82,7 +103,15 @@ async function main(args: readonly string[]): Promise<number> {
         ? randomInt(SEED_MAX)
         : numberOf("--seed", values.seed, 0, SEED_MAX),
     sabotage: values.break,
+    control: values.control,
+    connections: numberOf(
+      "--connections",
+      values.connections,
+      CONNECTIONS_MIN,
+      CONNECTIONS_MAX,
+    ),
   };
+  if (underLoad !== undefined) return report(underLoad, options, values.json);
   switch (scenario) {
     case AGENT_KILL.name:
       return report(AGENT_KILL, options, values.json);
@@ -90,7 +119,7 @@ async function main(args: readonly string[]): Promise<number> {
       return report(DAEMON_KILL, options, values.json);
     default:
       throw new UsageError(
-        `there is no scenario ${scenario}; there are ${AGENT_KILL.name} and ${DAEMON_KILL.name}`,
+        `there is no scenario ${scenario}; there are ${names.join(", ")}`,
       );
   }
 }
@@ -127,16 +156,18 @@ async function report<R extends Run>(
 
 function render<R extends Run>(
   { headings, cells, notes }: Scenario<R>,
-  { scenario, seed, runs, problems, ok, seconds }: DrillResult<R>,
+  result: DrillResult<R>,
 ): string {
+  const { scenario, seed, control, runs, problems, ok, seconds } = result;
+  const name = control ? `${scenario} without sync` : scenario;
   const rows = runs.map((run) => [run.director, ...cells(run)]);
   return `${[
     renderTable([["DIRECTOR", ...headings], ...rows]),
     "",
     ...notes(runs),
     ok
-      ? `${scenario}: ok, in ${seconds.toFixed(0)} s (seed ${seed})`
-      : `${scenario}: NOT ok, in ${seconds.toFixed(0)} s (seed ${seed})`,
+      ? `${name}: ok, in ${seconds.toFixed(0)} s (seed ${seed})`
+      : `${name}: NOT ok, in ${seconds.toFixed(0)} s (seed ${seed})`,
     ...problems.map((problem) => `  ${problem}`),
   ].join("\n")}\n`;
 }

@@ -163,11 +163,14 @@ export class Lab {
     return init !== undefined && isAlive(init);
   }
 
-  /** Power off: every process of the node ends at once, its links lose their carrier. Its files are gone. */
+  /**
+   * Power off: the node's links lose their carrier, then every process of it ends at once. Its files are gone. The links
+   * first: the kernel would still take leave of the peers of a killed process, as a machine without power does not.
+   */
   async killNode(name: string): Promise<void> {
     const [record, node] = [this.#record(), this.node(name)];
-    await killNode(record, node);
     await lowerLinks(record, node);
+    await killNode(record, node);
   }
 
   /** Power on again: a fresh root and network namespace, the links, the command, the `exec` lines. */

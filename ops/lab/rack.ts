@@ -9,14 +9,17 @@ import { contains, isAddress, parsePrefix } from "../../src/model.ts";
 import { LabError } from "./errors.ts";
 import { deployLab, type CommandOptions, type Lab } from "./lab.ts";
 import {
+  parseCount,
   parseCounters,
   parseNodes,
   parseRoutes,
   parseServers,
   parseSessions,
+  parseSync,
   type Counters,
   type ServerReport,
   type SessionReport,
+  type SyncReport,
 } from "./reports.ts";
 
 /** What rack.clab.yml and rack/weir.yaml say. */
@@ -30,6 +33,7 @@ export const RACK = {
   },
   realServers: { s1: "10.3.1.2", s2: "10.3.2.2", s3: "10.3.3.2" },
   vip: "192.0.2.10",
+  ports: { web: 80, redis: 6379, shell: 2323, streams: 7000 },
   aggregate: "10.200.0.0/24",
 } as const;
 
@@ -64,14 +68,20 @@ export function directorOf(address: string): Director | undefined {
 /** Destroyed by Ctrl-C, else by whoever destroys its lab. @throws LabError */
 export async function deployRack({
   name,
-}: Pick<RackOptions, "name">): Promise<Rack> {
-  return new Rack(await deployLab(RACK_FILE, { name }));
+  variants = [],
+}: Omit<RackOptions, "keep">): Promise<Rack> {
+  const env = { WEIR_RACK_VARIANTS: variants.join(" ") };
+  return new Rack(await deployLab(RACK_FILE, { name, env }));
 }
+
+/** Other configurations than rack/weir.yaml: the scripts in rack/variants. */
+export type Variant = "sync-off" | "short-timeouts";
 
 export type RackOptions = {
   readonly name?: string | undefined;
   /** Leaves the rack up at the end, also after a failure. */
   readonly keep?: boolean;
+  readonly variants?: readonly Variant[];
 };
 
 /**
@@ -79,7 +89,7 @@ export type RackOptions = {
  * @throws LabError, and what `use` throws
  */
 export async function withRack<T>(
-  { name, keep = false }: RackOptions,
+  { name, keep = false, variants = [] }: RackOptions,
   use: (rack: Rack) => Promise<T>,
 ): Promise<T> {
   let interrupted = false;
@@ -87,7 +97,7 @@ export async function withRack<T>(
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
   // Once: the lab's own handler removes the lab, then sends the signal again to end this program.
   for (const signal of signals) process.once(signal, onSignal);
-  const rack = await deployRack({ name });
+  const rack = await deployRack({ name, variants });
   try {
     return await use(rack);
   } finally {
@@ -139,6 +149,19 @@ export class Rack {
     ...filter: readonly string[]
   ): Promise<readonly SessionReport[]> {
     return parseSessions(await this.#weir(director, "sessions", ...filter));
+  }
+
+  async sessionCount(director: Director): Promise<number> {
+    const counted = await this.#weir(director, "sessions", "--count");
+    return parseCount(counted);
+  }
+
+  /** What a director knows of the sharing of sessions. */
+  async sync(
+    director: Director,
+    ...options: readonly string[]
+  ): Promise<SyncReport> {
+    return parseSync(await this.#weir(director, "sync", ...options));
   }
 
   /** starting | forwarding | stopping */
@@ -238,9 +261,10 @@ function missingServers(
   servers: readonly ServerReport[],
 ): string | undefined {
   const up = servers.filter(({ health }) => health === "up").length;
-  return up === REAL_SERVERS.length
+  const all = REAL_SERVERS.length * Object.keys(RACK.ports).length;
+  return up === all
     ? undefined
-    : `${up} of ${REAL_SERVERS.length} real servers are up on ${director}`;
+    : `${up} of ${all} ways to real servers are up on ${director}`;
 }
 
 /**

@@ -33,10 +33,45 @@ const sessionsCodec = t.readonlyArray(
 );
 export type SessionReport = t.TypeOf<typeof sessionsCodec>[number];
 
+/** `weir sessions --count --json`. */
+const countCodec = t.type({ count: t.number });
+
 /** `weir nodes --json`. */
 const nodesCodec = t.readonlyArray(
   t.type({ name: t.string, self: t.boolean, state: t.string }),
 );
+
+/** `weir sync --json`, as far as it is read here. */
+const syncCodec = t.type({
+  /** off | joining | synced | unsynced */
+  state: t.string,
+  /** synced | heard | unheard, of each; none if off */
+  nodes: t.readonlyArray(
+    t.type({ name: t.string, self: t.boolean, state: t.string }),
+  ),
+  /** Of records on their way from one node to another; without a lag if none has come. */
+  pairs: t.readonlyArray(
+    t.intersection([
+      t.type({ from: t.string, to: t.string }),
+      t.partial({
+        lagMs: t.union([t.number, t.null]),
+        lagP99Ms: t.union([t.number, t.null]),
+        gaps: t.union([t.number, t.string, t.null]),
+        digestEqual: t.union([t.boolean, t.null]),
+      }),
+    ]),
+  ),
+  /** With --fingerprint. Equal on two nodes if they hold the same sessions. */
+  fingerprint: t.union([
+    t.undefined,
+    t.type({
+      sessions: t.number,
+      truth: t.union([t.string, t.number]),
+      index: t.union([t.string, t.number]),
+    }),
+  ]),
+});
+export type SyncReport = t.TypeOf<typeof syncCodec>;
 
 /** `weir counters --json`: the dataplane's counters by name. */
 const countersCodec = t.readonly(t.record(t.string, t.number));
@@ -68,8 +103,14 @@ export const parseServers = (text: string) =>
 export const parseSessions = (text: string) =>
   parse("`weir sessions --json`", sessionsCodec, text);
 
+export const parseCount = (text: string) =>
+  parse("`weir sessions --count --json`", countCodec, text).count;
+
 export const parseNodes = (text: string) =>
   parse("`weir nodes --json`", nodesCodec, text);
+
+export const parseSync = (text: string) =>
+  parse("`weir sync --json`", syncCodec, text);
 
 export const parseCounters = (text: string) =>
   parse("`weir counters --json`", countersCodec, text);

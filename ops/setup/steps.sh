@@ -53,6 +53,7 @@ inputs_of() {
 	packages) cat ops/setup/install.sh ops/setup/packages.txt ;;
 	bpf) uname -r && cat dataplane/*.h dataplane/*.bpf.c ;;
 	addon | table-test) cat package-lock.json dataplane/*.[ch] ;;
+	streams) cat ops/drill/streams/*.[ch] ;;
 	esac
 }
 
@@ -60,7 +61,7 @@ inputs_of() {
 products_of() {
 	case $1 in
 	modules) echo "$root/node_modules/node-linux-$architecture/bin/node" ;;
-	packages) printf '%s\n' /usr/bin/gcc /usr/bin/clang-19 /usr/include/bpf/libbpf.h /usr/bin/gobgpd /usr/lib/frr/bgpd ;;
+	packages) printf '%s\n' /usr/bin/gcc /usr/bin/clang-19 /usr/include/bpf/libbpf.h /usr/bin/gobgpd /usr/lib/frr/bgpd /usr/sbin/nats-server ;;
 	bpf)
 		for source in "$root"/dataplane/*.bpf.c; do
 			object=${source##*/}
@@ -68,7 +69,8 @@ products_of() {
 		done
 		;;
 	addon) echo "$root/build/weir.node" ;;
-	table-test) echo "$root/build/table-test" ;;
+	table-test) printf '%s\n' "$root/build/table-test" "$root/build/merge-test" ;;
+	streams) echo "$root/build/streams" ;;
 	esac
 }
 

@@ -9,7 +9,7 @@ const root = join(import.meta.dirname, "../..");
 for (const [line, complaint] of [
   ["demo --nope", "Unknown option '--nope'"],
   ["demo --name", "Option '--name <value>' argument missing"],
-  ["drill", "give exactly one scenario: agent-kill or daemon-kill"],
+  ["drill", "give exactly one scenario of agent-kill, daemon-kill"],
   ["drill agent-kill --runs 0", "--runs takes a number from 1 to 1000"],
   ["lab frobnicate", "there is no command frobnicate"],
   [

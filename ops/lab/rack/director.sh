@@ -19,7 +19,10 @@ if [ "$step" -eq "$link_steps" ]; then
 fi
 
 # The node's own copy, which may be edited and reloaded.
-install -D -m 644 "$rack/weir.yaml" /etc/weir/weir.yaml
+mkdir -p /etc/weir
+scripts=()
+for variant in ${RACK_VARIANTS:-}; do scripts+=(-f "$rack/variants/$variant.sed"); done
+sed "${scripts[@]:---expression=}" "$rack/weir.yaml" >/etc/weir/weir.yaml
 bash "$rack/gobgpd.sh"
 bash "$rack/agent.sh"
 # Not exec: as a container's process 1 this shell collects what has ended.

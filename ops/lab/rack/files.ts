@@ -15,6 +15,7 @@ export const FILES: Readonly<Record<string, number>> = {
   "files/64k": 64 * KIB,
   "files/1m": MIB,
   "files/8m": 8 * MIB,
+  "steady/2m": 2 * MIB,
   "steady/64m": 64 * MIB,
 };
 

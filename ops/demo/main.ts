@@ -9,10 +9,12 @@ import {
   RACK,
   withRack,
   type Client,
+  type Director,
   type Rack,
 } from "../lab/rack.ts";
 import { readArgs, runProgram } from "../program.ts";
 import { Progress } from "../progress.ts";
+import { cutOff, type Cut } from "./cut.ts";
 import {
   formatCount,
   formatMegabytes,
@@ -27,19 +29,22 @@ const HELP = `Usage: ./weir demo [--keep] [--json] [--name NAME]
 
 Deploys a rack in network namespaces (two clients, a router with ECMP, three directors, three real servers), fetches
 files through the VIP with curl from both clients, verifies each of them by its hash, and shows which director and
-which real server has carried how much. Then it removes the rack. It takes about 15 seconds.
+which real server has carried how much. Then it takes the power from the busiest director in the middle of hundreds of
+connections, and shows who has taken them over, and how long they stood still. It takes about 20 seconds.
 
 Options:
   --keep        leave the rack up, and say how to look around
-  --json        print one JSON object: {ok, requests, failed, perDirector, perServer, bytesVerified, ...}
+  --json        print one JSON object: {ok, requests, failed, perDirector, perServer, bytesVerified, cut, ...}
   --name NAME   the lab's name (default: rack)
   -h, --help    this text
 
-Exits with 0 if all requests succeeded and each director and each real server had its share, else with 1.
+Exits with 0 if all requests succeeded, each director and each real server had its share, and no connection broke when
+the power went; else with 1.
 
 Examples:
   ./weir demo
   ./weir demo --json | jq .perDirector
+  ./weir demo --json | jq .cut.stallMs
   ./weir demo --keep && ./weir lab exec d1 -- /opt/weir/weir sessions
 `;
 
@@ -104,8 +109,14 @@ async function demo(
   const fetches: Fetch[] = [];
   const times = { deploySeconds: 0, trafficSeconds: 0 };
   let created: Readonly<Record<string, number>> = {};
+  let cut: Cut | null = null;
   const result = () =>
-    judge(tally(fetches), created, { ...times, seconds: secondsSince(begin) });
+    judge(
+      tally(fetches),
+      created,
+      { ...times, seconds: secondsSince(begin) },
+      cut,
+    );
   try {
     progress.step("deploying the rack: 2 clients, 3 directors, 3 real servers");
     await withRack({ name, keep }, async (rack) => {
@@ -123,6 +134,7 @@ async function demo(
       created = Object.fromEntries(
         DIRECTORS.map((one) => [one, (after[one] ?? 0) - (before[one] ?? 0)]),
       );
+      cut = await cutOff(rack, busiest(created), progress, keep);
       progress.step(keep ? "leaving the rack up" : "removing the rack");
     });
     return result();
@@ -133,6 +145,11 @@ async function demo(
     const problems = fetches.length === 0 ? [] : rest.problems;
     return { ...rest, ok: false, problems: [error.message, ...problems] };
   }
+}
+
+function busiest(created: Readonly<Record<string, number>>): Director {
+  const load = (director: Director) => created[director] ?? 0;
+  return DIRECTORS.toSorted((a, b) => load(b) - load(a))[0] ?? "d1";
 }
 
 /** Both clients at once, each one round after the other. */

@@ -3,6 +3,7 @@
 
 import { renderTable } from "../lab/inspect.ts";
 import { DIRECTORS, REAL_SERVERS } from "../lab/rack.ts";
+import type { Cut } from "./cut.ts";
 import type { Fetch } from "./round.ts";
 
 /** What a good demo needs. */
@@ -32,6 +33,8 @@ export type DemoResult = Tally & {
   readonly serverShares: ByName;
   /** How many sessions each director says that it has made; it must agree with perDirector. */
   readonly sessionsCreated: ByName;
+  /** What happened when a director lost its power; null if it did not come to that. */
+  readonly cut: Cut | null;
   /** From the start until every director carried traffic to every real server. */
   readonly deploySeconds: number;
   /** The traffic alone. */
@@ -78,6 +81,7 @@ export function judge(
     readonly trafficSeconds: number;
     readonly seconds: number;
   },
+  cut: Cut | null,
 ): DemoResult {
   const directorShares = shares(counted.perDirector, counted.requests);
   const serverShares = shares(counted.perServer, counted.requests);
@@ -99,6 +103,7 @@ export function judge(
         ([director, count]) =>
           `${director} made ${sessionsCreated[director] ?? 0} sessions, but its local addresses were seen with ${count} requests`,
       ),
+    ...(cut === null ? ["no director has lost its power"] : judgeCut(cut)),
   ];
   return {
     ok: problems.length === 0,
@@ -106,9 +111,24 @@ export function judge(
     directorShares,
     serverShares,
     sessionsCreated,
+    cut,
     ...times,
     problems,
   };
+}
+
+function judgeCut(cut: Cut): readonly string[] {
+  const { director, broken, connections, carried } = cut;
+  return [
+    ...(broken > 0
+      ? [
+          `${broken} of ${connections} connections broke when ${director} lost its power`,
+        ]
+      : []),
+    ...(carried === 0
+      ? [`${director} carried nothing when its power went`]
+      : []),
+  ];
 }
 
 function shares(counts: ByName, requests: number): ByName {
@@ -128,15 +148,15 @@ function tooFew(what: string, count: number, min: number): readonly string[] {
 
 export function renderResult(result: DemoResult): string {
   const verdict = result.ok
-    ? "ok: each director and each real server has done its share, and nothing was lost."
+    ? "ok: each director and each real server has done its share, one of them lost its power, and nothing was lost."
     : `NOT ok:\n${result.problems.map((problem) => `  ${problem}`).join("\n")}`;
   return result.requests === 0
     ? `${verdict}\n`
-    : `${renderCounts(result)}\n\n${verdict}\n`;
+    : `${[renderCounts(result), ...renderCut(result.cut), renderTime(result), verdict].join("\n\n")}\n`;
 }
 
 function renderCounts(result: DemoResult): string {
-  const { requests, failed, bytesVerified, seconds } = result;
+  const { requests, failed, bytesVerified } = result;
   const part =
     (counts: ByName, of: ByName) =>
     (name: string): readonly string[] => [
@@ -155,8 +175,28 @@ function renderCounts(result: DemoResult): string {
   return `${table}
 
 failed             ${formatCount(failed)}
-verified by hash   ${formatMegabytes(bytesVerified)}
-time               ${seconds.toFixed(1)} s: deploy ${result.deploySeconds.toFixed(1)} s, traffic ${result.trafficSeconds.toFixed(1)} s`;
+verified by hash   ${formatMegabytes(bytesVerified)}`;
+}
+
+function renderCut(cut: Cut | null): readonly string[] {
+  if (cut === null) return [];
+  const { director, stallMs, tookOver } = cut;
+  const shares = (half: keyof Cut["tookOver"]) =>
+    Object.entries(tookOver[half])
+      .map(([name, count]) => `${name} ${formatCount(count)}`)
+      .join(", ") || "nobody";
+  return [
+    `${director} lost its power in the middle of ${formatCount(cut.connections)} connections
+  carried by ${director}    ${formatCount(cut.carried)}
+  broken           ${formatCount(cut.broken)}
+  stood still for  ${stallMs.p50} ms (median), ${stallMs.p99} ms (99 %), ${stallMs.max} ms (longest)
+  taken over       from clients: ${shares("forward")}; from real servers: ${shares("reply")}`,
+  ];
+}
+
+function renderTime(result: DemoResult): string {
+  const { seconds, deploySeconds, trafficSeconds } = result;
+  return `time               ${seconds.toFixed(1)} s: deploy ${deploySeconds.toFixed(1)} s, traffic ${trafficSeconds.toFixed(1)} s`;
 }
 
 export function formatCount(count: number): string {

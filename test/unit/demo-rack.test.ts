@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What programs know of the rack, and how they read what it prints.
 
+import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { isLeft } from "fp-ts/lib/Either.js";
 import test from "ava";
 import { LabError } from "../../ops/lab/errors.ts";
@@ -35,13 +37,27 @@ test("RACK is what the rack's config says", (t) => {
     Object.entries(RACK.directors),
   );
   t.deepEqual(
-    services.map(({ vip, servers }) => [
-      vip,
-      servers.map(({ address }) => address),
-    ]),
-    [[RACK.vip, Object.values(RACK.realServers)]],
+    services.map(({ name, port }) => [name, port]),
+    Object.entries(RACK.ports),
   );
+  for (const { vip, servers } of services)
+    t.deepEqual(
+      [vip, ...servers.map(({ address }) => address)],
+      [RACK.vip, ...Object.values(RACK.realServers)],
+    );
 });
+
+for (const variant of ["sync-off", "short-timeouts"])
+  test(`RACK's variant ${variant} changes every service, to something valid`, (t) => {
+    const rack = join(import.meta.dirname, "../../ops/lab/rack");
+    const script = join(rack, "variants", `${variant}.sed`);
+    const text = execFileSync("sed", ["-f", script, join(rack, "weir.yaml")]);
+    const loaded = loadConfig(text.toString());
+    if (isLeft(loaded)) return t.fail(JSON.stringify(loaded.left));
+    for (const { sync, timeouts } of loaded.right.services)
+      if (variant === "sync-off") t.is(sync.policy, "off");
+      else t.is(timeouts.establishedMs, 4_000);
+  });
 
 test("directorOf() goes by the pools", (t) => {
   t.is(directorOf("10.200.0.15"), "d1");

@@ -8,6 +8,7 @@ import {
   tally,
   type Tally,
 } from "../../ops/demo/result.ts";
+import type { Cut } from "../../ops/demo/cut.ts";
 import { readRound, roundCommand } from "../../ops/demo/round.ts";
 import { fileHash } from "../../ops/lab/rack/files.ts";
 import { Progress } from "../../ops/progress.ts";
@@ -105,18 +106,33 @@ const COUNTED: Tally = {
   perServer: { s1: 90, s2: 100, s3: 110 },
   bytesVerified: 50_000_000,
 };
+const CUT: Cut = {
+  director: "d2",
+  ...{ connections: 322, carried: 120, broken: 0, excused: 0 },
+  stallMs: { p50: 170, p99: 280, max: 290 },
+  tookOver: { forward: { d1: 60, d3: 50 }, reply: { d1: 70 } },
+  byKind: {
+    streams: { opened: 300, broken: 0 },
+    storm: { opened: 0, broken: 0 },
+    curl: { opened: 14, broken: 0 },
+    redis: { opened: 4, broken: 0 },
+    shell: { opened: 4, broken: 0 },
+  },
+  bytesVerified: 1_000,
+};
 const TIMES = { deploySeconds: 3, trafficSeconds: 2, seconds: 6 };
 
 test("judge() is content with what lies on the bounds", (t) => {
-  const result = judge(COUNTED, COUNTED.perDirector, TIMES);
+  const result = judge(COUNTED, COUNTED.perDirector, TIMES, CUT);
   t.deepEqual(result.problems, []);
   t.true(result.ok);
   t.deepEqual(result.directorShares, { d1: 0.333, d2: 0.517, d3: 0.15 });
   t.regex(renderResult(result), /d3 +45 +15\.0 %/);
   t.regex(renderResult(result), /^ok: /m);
+  t.regex(renderResult(result), /from clients: d1 60, d3 50; .*: d1 70$/m);
 });
 
-for (const { title, changes, created, problem } of [
+for (const { title, changes, created, cut, problem } of [
   {
     title: "one failure",
     changes: { failed: 1, failures: { "HTTP status 502": 1 } },
@@ -150,10 +166,33 @@ for (const { title, changes, created, problem } of [
     problem:
       "d2 made 156 sessions, but its local addresses were seen with 155 requests",
   },
+  {
+    title: "a connection that broke when the power went",
+    changes: {},
+    cut: { ...CUT, broken: 1 },
+    problem: "1 of 322 connections broke when d2 lost its power",
+  },
+  {
+    title: "a power cut that nobody could notice",
+    changes: {},
+    cut: { ...CUT, carried: 0 },
+    problem: "d2 carried nothing when its power went",
+  },
+  {
+    title: "no power cut",
+    changes: {},
+    cut: null,
+    problem: "no director has lost its power",
+  },
 ])
   test(`judge() complains of ${title}`, (t) => {
     const counted = { ...COUNTED, ...changes };
-    const result = judge(counted, created ?? COUNTED.perDirector, TIMES);
+    const result = judge(
+      counted,
+      created ?? COUNTED.perDirector,
+      TIMES,
+      cut === undefined ? CUT : cut,
+    );
     t.deepEqual(result.problems, [problem]);
     t.false(result.ok);
     t.true(renderResult(result).includes(`NOT ok:\n  ${problem}`));

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+/** `./weir bench`: measures weir beside what one would use in its place, on this machine and in one run. */
+import { performance } from "node:perf_hooks";
+import { dirname } from "node:path";
+import { UsageError } from "../../src/errors.ts";
+import { run } from "../../ops/lab/host.ts";
+import { readArgs, runProgram } from "../../ops/program.ts";
+import { Progress } from "../../ops/progress.ts";
+import type { Result } from "./rows.ts";
+import { isMet, render, ROUNDS_MIN } from "./rows.ts";
+import { Sandbox } from "./sandbox.ts";
+import { benchSync, SETTING } from "./sync.ts";
+
+const HELP = `Usage: ./weir bench sync [--json] [--rounds N]
+
+Measures weir beside what one would use in its place, in turn, in namespaces on this machine. What is printed are medians.
+Nothing else should run meanwhile. The first use installs what is compared with (conntrackd), and starts no daemon.
+
+Benchmarks:
+  sync   new sessions from one node into another one's table, and conntrackd with the same ones: rate, lag, processor time,
+         bytes, and a node that joins; some ten minutes
+
+Options:
+  --rounds N   measure so many times (default and least: ${ROUNDS_MIN})
+  --json       print one JSON object: {bench, setting, rows: [{name, rounds, median, samples, target}], seconds}
+  -h, --help   this text
+
+Exits with 0 if all targets are met, else with 1.
+
+Examples:
+  ./weir bench sync
+  ./weir bench sync --json | jq '.rows[] | select(.target)'
+`;
+
+const EXIT_NOT_MET = 1;
+const EXIT_INTERRUPTED = 130;
+const ROUNDS_MAX = 1_000;
+
+const OPTIONS = {
+  json: { type: "boolean", default: false },
+  rounds: { type: "string", default: String(ROUNDS_MIN) },
+  help: { type: "boolean", short: "h", default: false },
+} as const;
+
+async function main(args: readonly string[]): Promise<number> {
+  const { values, positionals } = readArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: OPTIONS,
+  });
+  if (values.help) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  if (positionals.length !== 1 || positionals[0] !== "sync")
+    throw new UsageError("give exactly one benchmark: sync");
+  const rounds = roundsOf(values.rounds);
+
+  process.chdir(dirname(dirname(import.meta.dirname)));
+  const progress = new Progress();
+  progress.step("preparing");
+  await run("prepare", ["sh", "-eu", "test/bench/prepare.sh"]);
+  const result = await bench(rounds, progress);
+  progress.clear();
+  process.stdout.write(
+    values.json ? `${JSON.stringify(result, null, 2)}\n` : render(result),
+  );
+  return result.rows.some((row) => isMet(row) === false) ? EXIT_NOT_MET : 0;
+}
+
+async function bench(rounds: number, progress: Progress): Promise<Result> {
+  const begin = performance.now();
+  const sandbox = new Sandbox();
+  const interrupt = (): void =>
+    void sandbox.close().finally(() => process.exit(EXIT_INTERRUPTED));
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+    process.once(signal, interrupt);
+  try {
+    const rows = await benchSync(sandbox, rounds, progress);
+    const seconds = (performance.now() - begin) / 1_000;
+    return { bench: "sync", setting: SETTING, rows, seconds };
+  } finally {
+    await sandbox.close();
+  }
+}
+
+function roundsOf(text: string): number {
+  const rounds = /^\d{1,4}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(rounds >= ROUNDS_MIN && rounds <= ROUNDS_MAX))
+    throw new UsageError(
+      `--rounds takes a number from ${ROUNDS_MIN} to ${ROUNDS_MAX}: current value is ${text}`,
+    );
+  return rounds;
+}
+
+await runProgram("bench", main);

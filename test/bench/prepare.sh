@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+# sh -eu prepare.sh: what `./weir bench` needs beside weir: the programs that it compares with, and its own load programs
+# -> build/bench. Run in the repo's root.
+sh -eu ops/setup/install.sh conntrackd conntrack nftables
+
+mkdir -p build/bench
+load=test/bench/load
+# shellcheck disable=SC2086 # a list of words
+for name in conntrack-load conntrack-watch weir-load weir-watch; do
+	case $name in
+	weir-watch) table=dataplane/table_user.c ;;
+	*) table= ;;
+	esac
+	gcc -O2 -g -Wall -Wextra ${CFLAGS:-} "$load/$name.c" $table -o "build/bench/$name" -lbpf
+done
+# A program cannot be called, a function can.
+sed 's/^SEC("xdp.frags")$/__noinline/' dataplane/director.bpf.c >build/bench/director-function.c
+case $(uname -m) in
+aarch64) target=-D__TARGET_ARCH_arm64 ;;
+*) target=-D__TARGET_ARCH_x86 ;;
+esac
+# shellcheck disable=SC2086 # a list of words
+clang-19 -O2 -g -Wall -Wextra ${CFLAGS:-} $target -target bpf -mcpu=v3 -I "/usr/include/$(uname -m)-linux-gnu" \
+	-I dataplane -I build/bench -c "$load/weir-load.bpf.c" -o build/bench/weir-load.bpf.o

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+/** What a benchmark prints: rows of medians, with the samples that they are of. Pure. */
+import type { Column } from "../../src/cli/table.ts";
+import { renderTable } from "../../src/cli/table.ts";
+
+/** Fewer rounds say nothing: one disturbed round would move the median. */
+export const ROUNDS_MIN = 5;
+
+export type Row = {
+  /** Stays the same from version to version. Units come last: `weir: lag p99 at 100k/s, ms`. */
+  readonly name: string;
+  readonly rounds: number;
+  readonly median: number;
+  /** In the order of the rounds. */
+  readonly samples: readonly number[];
+  /** What the project promises of the median. */
+  readonly target?: Target;
+};
+
+export type Target = {
+  readonly is: "at least" | "at most";
+  readonly value: number;
+};
+
+export type Result = {
+  readonly bench: string;
+  /** What was real and what was not, for whoever reads the numbers. */
+  readonly setting: readonly string[];
+  readonly rows: readonly Row[];
+  readonly seconds: number;
+};
+
+/** @throws RangeError for no samples. */
+export function median(samples: readonly number[]): number {
+  return quantile(samples, 0.5);
+}
+
+/** The sample below which `share` of all are, or the mean of the two beside it. @throws RangeError for no samples. */
+export function quantile(samples: readonly number[], share: number): number {
+  const sorted = samples.toSorted((a, b) => a - b);
+  const at = share * (sorted.length - 1);
+  const [below, above] = [sorted[Math.floor(at)], sorted[Math.ceil(at)]];
+  if (below === undefined || above === undefined)
+    throw new RangeError("Cannot take a quantile: there are no samples");
+  return below + (above - below) * (at - Math.floor(at));
+}
+
+/** Collects what each round measured, by name. */
+export class Samples {
+  readonly #byName = new Map<string, number[]>();
+
+  add(name: string, sample: number): void {
+    const samples = this.#byName.get(name);
+    if (samples === undefined) this.#byName.set(name, [sample]);
+    else samples.push(sample);
+  }
+
+  /** In the order of the first samples. */
+  rows(targets: Readonly<Record<string, Target>>): readonly Row[] {
+    return [...this.#byName].map(([name, samples]) => {
+      const target = targets[name];
+      return {
+        name,
+        rounds: samples.length,
+        median: rounded(median(samples)),
+        samples: samples.map(rounded),
+        ...(target && { target }),
+      };
+    });
+  }
+}
+
+export function isMet({ median, target }: Row): boolean | undefined {
+  if (target === undefined) return undefined;
+  return target.is === "at least"
+    ? median >= target.value
+    : median <= target.value;
+}
+
+export function render({ bench, setting, rows, seconds }: Result): string {
+  const columns: readonly Column<Row>[] = [
+    { title: "MEASUREMENT", value: ({ name }) => name },
+    { title: "MEDIAN", value: (row) => figure(row.median), align: "right" },
+    { title: "LEAST", value: leastOf, align: "right" },
+    { title: "MOST", value: mostOf, align: "right" },
+    { title: "ROUNDS", value: ({ rounds }) => `${rounds}`, align: "right" },
+    { title: "TARGET", value: targetOf },
+  ];
+  return [
+    renderTable(columns, rows),
+    "\n",
+    ...setting.map((line) => `${line}\n`),
+    `bench ${bench}: ${seconds.toFixed(0)} s\n`,
+  ].join("");
+}
+
+function leastOf({ samples }: Row): string {
+  return figure(Math.min(...samples));
+}
+
+function mostOf({ samples }: Row): string {
+  return figure(Math.max(...samples));
+}
+
+function targetOf(row: Row): string {
+  if (row.target === undefined) return "";
+  const { is, value } = row.target;
+  return `${is} ${figure(value)}: ${isMet(row) ? "met" : "NOT met"}`;
+}
+
+/** Three digits, or all of a whole number. */
+function figure(value: number): string {
+  return value >= 100
+    ? Math.round(value).toLocaleString("en-US")
+    : `${Number(value.toPrecision(3))}`;
+}
+
+function rounded(value: number): number {
+  return Number(value.toPrecision(4));
+}

@@ -3,6 +3,7 @@
 import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { runHistories } from "./histories.ts";
 import { runKernels } from "./kernels.ts";
 import { runProgram } from "../program.ts";
 import { parseOptions, USAGE, type Options, type Suite } from "./options.ts";
@@ -20,6 +21,7 @@ const root = dirname(dirname(import.meta.dirname));
 const RUNNERS: Readonly<Record<Suite, (context: Context) => Promise<void>>> = {
   static: runStatic,
   unit: (context) => runAva("unit", [], context),
+  histories: runHistories,
   dataplane: (context) => runAva("dataplane", ONE_AT_A_TIME, context),
   table: runTable,
   lab: (context) => runAva("lab", ONE_AT_A_TIME, context),
@@ -67,6 +69,8 @@ async function runAll(
     temporary,
     match: options.match,
     operations: options.operations,
+    count: options.count,
+    seed: options.seed,
     signal,
     onResult: (result) => report.add(result),
     onNote: (line) => report.note(line),

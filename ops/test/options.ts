@@ -3,7 +3,14 @@ import { UsageError } from "../../src/errors.ts";
 import { readArgs } from "../program.ts";
 
 /** The suites of a run without arguments, in their order: what fails fast comes first. */
-const DEFAULT_SUITES = ["static", "unit", "dataplane", "table", "lab"] as const;
+const DEFAULT_SUITES = [
+  "static",
+  "unit",
+  "histories",
+  "dataplane",
+  "table",
+  "lab",
+] as const;
 
 const SUITES = [...DEFAULT_SUITES, "kernels"] as const;
 
@@ -12,20 +19,26 @@ export type Suite = (typeof SUITES)[number];
 /** Operations of the table's test unless --operations says otherwise: some seconds. */
 const TABLE_OPERATIONS = 20_000_000;
 
+/** Histories of simulated clusters unless --count says otherwise: some seconds. */
+const HISTORIES = 20;
+
 export type Options = {
   readonly help: boolean;
   readonly suites: readonly Suite[];
   readonly match: string | undefined;
   readonly repeat: number;
   readonly operations: number;
+  readonly count: number;
+  readonly seed: number;
   readonly format: "text" | "tap";
 };
 
-export const USAGE = `Usage: ./weir test [SUITE...] [--match NAME] [--repeat N] [--operations N] [--tap]
+export const USAGE = `Usage: ./weir test [SUITE...] [--match NAME] [--repeat N] [--operations N] [--count N] [--seed N] [--tap]
 
 Suites; without one, all but the last run:
   static      types, lint, formatting, compiler warnings
   unit        no root, no network
+  histories   simulated clusters with random packets and faults, whose tables must become equal
   dataplane   packets through the real XDP program
   table       the session table, two processors against each other
   lab         network namespaces with the real daemons
@@ -35,12 +48,15 @@ Options:
   --match NAME     only tests whose title contains NAME
   --repeat N       run everything N times
   --operations N   operations of the table's test (default ${TABLE_OPERATIONS})
+  --count N        histories to run (default ${HISTORIES})
+  --seed N         of the first of them (default 1); the same seed gives the same history
   --tap            print TAP, for other test runners
 
 Examples:
   ./weir test
   ./weir test unit --match 'parsePrefix()'
-  ./weir test table --operations 100000000`;
+  ./weir test table --operations 100000000
+  ./weir test histories --count 10000 --seed 1`;
 
 /** @throws UsageError */
 export function parseOptions(args: readonly string[]): Options {
@@ -53,6 +69,8 @@ export function parseOptions(args: readonly string[]): Options {
       match: { type: "string" },
       repeat: { type: "string", default: "1" },
       operations: { type: "string", default: String(TABLE_OPERATIONS) },
+      count: { type: "string", default: String(HISTORIES) },
+      seed: { type: "string", default: "1" },
     },
   });
   return {
@@ -62,6 +80,8 @@ export function parseOptions(args: readonly string[]): Options {
     format: values.tap ? "tap" : "text",
     repeat: positive("--repeat", values.repeat),
     operations: positive("--operations", values.operations),
+    count: positive("--count", values.count),
+    seed: positive("--seed", values.seed),
   };
 }
 

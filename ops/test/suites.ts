@@ -12,6 +12,9 @@ export type Context = {
   readonly temporary: string;
   readonly match: string | undefined;
   readonly operations: number;
+  /** Of the histories suite: how many, and the seed of the first. */
+  readonly count: number;
+  readonly seed: number;
   readonly signal: AbortSignal;
   readonly onResult: (result: TestResult) => void;
   /** A line of progress. */
@@ -112,9 +115,11 @@ function shortened(lines: readonly string[]): readonly string[] {
 
 function staticChecks({ root, temporary }: Context): readonly Check[] {
   const bin = join(root, "node_modules/.bin");
-  const dataplane = readdirSync(join(root, "dataplane"))
-    .filter((name) => /\.[ch]$/.test(name))
-    .map((name) => join("dataplane", name));
+  const sources = C_DIRECTORIES.flatMap((directory) =>
+    readdirSync(join(root, directory))
+      .filter((name) => /\.[ch]$/.test(name))
+      .map((name) => join(directory, name)),
+  );
   const compile = (step: string): Check => ({
     title: `${step} compiles without a warning`,
     program: "sh",
@@ -140,16 +145,29 @@ function staticChecks({ root, temporary }: Context): readonly Check[] {
     {
       title: "clang-format changes nothing",
       program: "clang-format-19",
-      args: ["--dry-run", "--Werror", ...dataplane],
+      args: ["--dry-run", "--Werror", ...sources],
     },
     compile("bpf"),
     compile("addon"),
     compile("table-test"),
+    compile("streams"),
   ];
 }
 
+/** Where there is C. */
+const C_DIRECTORIES = [
+  "dataplane",
+  "ops/drill/streams",
+  "test/bench/load",
+] as const;
+
 /** Ways to break the table's rules that its test must notice. */
-const TABLE_BREAKS = ["plain-store", "no-recheck"] as const;
+const TABLE_BREAKS = [
+  "plain-store",
+  "no-recheck",
+  "plain-merge",
+  "lost-record",
+] as const;
 const TABLE_BREAK_OPERATIONS = 2_000_000;
 
 /** The session table's own test, a C program; then the same with its rules broken, which has to fail. */

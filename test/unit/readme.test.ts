@@ -4,7 +4,7 @@ import { existsSync, globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
 import { parse } from "yaml";
-import { COUNTER_NOTES } from "../../src/cli/counter-notes.ts";
+import { COUNTER_NOTES } from "../../src/admin/counter-notes.ts";
 import { type Place, problemsOf } from "../../src/node/config-codec.ts";
 import { configFile } from "../../src/node/config-schema.ts";
 import { isRight } from "fp-ts/lib/Either.js";
@@ -15,15 +15,18 @@ const readme = read("README.md");
 const contributing = read("CONTRIBUTING.md");
 const documents = [readme, contributing, read("CHANGELOG.md")].join("\n");
 
-/** Every key that must be given, with some value. */
+/** Every key that must be given, with some value; also in sections that may be left out. */
 const MINIMAL = parse(`
 cluster: rack
 aggregate: 10.200.0.0/24
+bus: { tls: { ca: /ca.pem, cert: /node.pem, key: /node.key } }
 nodes:
   d1:
     interfaces: []
     pool: 10.200.0.0/28
     routing: { asn: 65001, router_id: 10.1.1.2, listen: [], neighbors: [{ address: 10.1.1.1, asn: 65000 }] }
+    bus: { address: 10.1.1.2 }
+    metrics: { listen: "127.0.0.1:9550" }
 services:
   - { name: web, vip: 192.0.2.10, port: 80, servers: [{ address: 10.3.1.2, port: 8080 }] }
 `);
@@ -62,7 +65,7 @@ test("README.md tells the default of each key that may be left out", (t) => {
     const fallback = fallbacks.get(key) ?? "";
     t.is(fallback === REQUIRED, isRequired(place), `${key}: required or not`);
     if (fallback === REQUIRED) continue;
-    const spelledOut = decoded(put(MINIMAL, place, parse(fallback)));
+    const spelledOut = decoded(put(MINIMAL, keyOf(place), parse(fallback)));
     t.deepEqual(spelledOut, minimal, `the default of ${key} is another one`);
   }
 });
@@ -180,10 +183,15 @@ function leavesOf(
 }
 
 function isRequired(place: Place): boolean {
-  const key = place.slice(0, place.findLastIndex(isText) + 1);
+  const key = keyOf(place);
   return problemsOf(configFile, put({}, key, undefined)).some(
     (one) => samePlace(one.place, key) && one.message === "is missing",
   );
+}
+
+/** Of a value, or of the list that it is in. */
+function keyOf(place: Place): Place {
+  return place.slice(0, place.findLastIndex(isText) + 1);
 }
 
 function isText(step: string | number): boolean {

@@ -100,7 +100,14 @@ test("earlyEnd() adds a failure only where ava said nothing of it", (t) => {
 
 test("parseOptions() runs all but the kernels by default", (t) => {
   const { suites, repeat, match } = parseOptions([]);
-  t.deepEqual(suites, ["static", "unit", "dataplane", "table", "lab"]);
+  t.deepEqual(suites, [
+    "static",
+    "unit",
+    "histories",
+    "dataplane",
+    "table",
+    "lab",
+  ]);
   t.is(repeat, 1);
   t.is(match, undefined);
 });
@@ -108,7 +115,7 @@ test("parseOptions() runs all but the kernels by default", (t) => {
 for (const [args, message] of [
   [
     ["unti"],
-    'Cannot test "unti": the suites are static, unit, dataplane, table, lab, kernels',
+    'Cannot test "unti": the suites are static, unit, histories, dataplane, table, lab, kernels',
   ],
   [
     ["--repeat", "0"],

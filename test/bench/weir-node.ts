@@ -59,13 +59,10 @@ const dataplane = Dataplane.open({
 await configure();
 const periodic = new Periodic(log);
 periodic.every(LEASE_MS, () => dataplane.renewLease());
+// As the agent does: the first pass repairs, and takes longer than all others.
+await sweeperFor(undefined).once();
 const sync = task.bus && (await startSync(task.bus));
-const sweeper = new Sweeper({
-  dataplane,
-  sharing: sync?.replicator,
-  origin: originOf(task.node),
-  serviceOf: () => undefined,
-});
+const sweeper = sweeperFor(sync?.replicator);
 sweeper.allowExpiry();
 periodic.every(SWEEP_MS, async () => void (await sweeper.ifDue()));
 if (sync === undefined) console.log("joined {}");
@@ -128,6 +125,15 @@ async function startSync({ self, peer }: NonNullable<Task["bus"]>) {
   await replicator.join();
   console.log(`joined {"joinMs":${performance.now() - begin}}`);
   return { server, transport, replicator };
+}
+
+function sweeperFor(sharing: Replicator | undefined): Sweeper {
+  return new Sweeper({
+    dataplane,
+    sharing,
+    origin: originOf(task.node),
+    serviceOf: () => undefined,
+  });
 }
 
 /** What to look at when a measurement is not as expected. */

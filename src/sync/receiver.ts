@@ -114,7 +114,8 @@ export class Receiver {
     const offsetMs = peer.offset.best?.offsetMs;
     peer.counters.conflicts += conflicts;
     peer.counters.receivedRecords += sessionsOf(taken).length / RECORD_BYTES;
-    if (offsetMs === undefined) return;
+    // What was sent again is counted as a resend: its age says when the gap began, not how far behind this node is.
+    if (offsetMs === undefined || taken.delayTicks > 0) return;
     const lag = this.#context.clock.now() - (taken.readAtMs - offsetMs);
     peer.lagMs.add(Math.max(0, lag));
   }

@@ -32,7 +32,7 @@ export type PeerStatus = {
   /** That it says it holds; absent before its first hello. */
   readonly sessions?: bigint;
   readonly roundTripMs: number | undefined;
-  /** From reading a batch of records there to having it merged here, over the last thousand. */
+  /** From reading a batch of records there to having it merged here, over the last thousand that came at the first try. */
   readonly lagMs: {
     readonly p50: number | undefined;
     readonly p99: number | undefined;

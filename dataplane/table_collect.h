@@ -215,13 +215,14 @@ size_t weir_settled_missing(const __u8 *buckets, __u64 *known, size_t known_len,
 	return count;
 }
 
-void weir_sum_tables(struct weir_table_sums *sums)
+void weir_sum_tables(__u64 since, struct weir_table_sums *sums)
 {
 	struct weir_record4 record;
 
 	memset(sums, 0, sizeof(*sums));
 	for (__u64 at = 0; at < weir_positions(); at++) {
-		if (!weir_visit_session(at, &record) || !weir_is_shared(&record))
+		if (!weir_visit_session(at, &record) || !weir_is_shared(&record) ||
+		    record.truth.entry.generation < since)
 			continue;
 		sums->sessions++;
 		sums->truth += weir_hash_session(&record);
@@ -238,6 +239,8 @@ void weir_sum_tables(struct weir_table_sums *sums)
 		word[0] = place.slot[0];
 		word[1] = place.slot[1];
 		word[2] = ((const struct weir_entry4 *)place.slot)->generation;
+		if (word[2] < since)
+			continue;
 		sums->entries++;
 		sums->index += weir_hash(word, 3, 0, 0);
 	}

@@ -159,11 +159,12 @@ static int weir_do_find(const struct weir_work *work)
 
 static int weir_do_sums(const struct weir_work *work)
 {
-	int err = weir_expect(work, 0, sizeof(struct weir_table_sums));
+	const struct weir_sums_job *job = (const void *)work->input;
+	int err = weir_expect(work, sizeof(*job), sizeof(struct weir_table_sums));
 
 	if (err)
 		return err;
-	weir_sum_tables((void *)work->output);
+	weir_sum_tables(job->since, (void *)work->output);
 	*work->written = sizeof(struct weir_table_sums);
 	return 0;
 }

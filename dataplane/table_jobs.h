@@ -17,7 +17,7 @@
 #define WEIR_JOB_MISSING  6  /* weir_bucket_set, u64[] (known) -> records */
 #define WEIR_JOB_FIND     7  /* weir_sync_key4[] -> records */
 #define WEIR_JOB_SNAPSHOT 8  /* weir_collect_job -> u64 (where to go on), weir_record4[] */
-#define WEIR_JOB_SUMS     9  /* -> weir_table_sums */
+#define WEIR_JOB_SUMS     9  /* weir_sums_job -> weir_table_sums */
 #define WEIR_JOB_BACKENDS 10 /* weir_backend4[] -> */
 
 struct weir_merge_job {
@@ -30,6 +30,10 @@ struct weir_collect_job {
 	__u64 to;
 	__u32 changed_within; /* ticks; 2^32 - 1: all */
 	__u32 pad;
+};
+
+struct weir_sums_job {
+	__u64 since; /* lowest generation that counts */
 };
 
 struct weir_bucket_set {

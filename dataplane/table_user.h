@@ -159,14 +159,15 @@ size_t weir_settled_hashes(const __u8 *buckets, __u32 now, __u64 *hashes, size_t
 size_t weir_settled_missing(const __u8 *buckets, __u64 *known, size_t known_len, __u32 now,
 			    struct weir_sync_record4 *records, size_t room);
 
-/* Of all shared sessions, whatever their state: equal on two nodes that hold the same. */
+/* Of all shared sessions from a generation on, whatever their state: equal on two nodes that hold
+ * the same. */
 struct weir_table_sums {
 	__u64 sessions;
 	__u64 truth; /* sum over the outbound entries: all but ticks and what is a node's own */
 	__u64 entries;
 	__u64 index; /* sum over the inbound entries: client key and generation */
 };
-void weir_sum_tables(struct weir_table_sums *sums);
+void weir_sum_tables(__u64 since, struct weir_table_sums *sums);
 
 #ifdef WEIR_TABLE_TEST
 /*

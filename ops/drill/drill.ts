@@ -147,9 +147,10 @@ export async function runDrill<R extends Run>(
           ...{ rack, director, progress, random, sabotage, connections },
         };
         const began = seconds();
+        const beganAtMs = Date.now();
         const run = await attempt(scenario.begin(scene));
         progress.live(`${director}: comparing the tables`);
-        const tables = await compareTables(rack, EQUAL_LIMIT_MS);
+        const tables = await compareTables(rack, beganAtMs, EQUAL_LIMIT_MS);
         const took = Math.round((seconds() - began) * 1000) / 1000;
         const examined = { ...tables, ...run, seconds: took };
         runs.push(examined);

@@ -33,14 +33,19 @@ export const NO_TABLES: Tables = {
   fingerprints: {},
 };
 
-/** Compares until they are equal, at most for so long. */
+/**
+ * Compares the sessions that began at `sinceMs` or later, until they are equal, at most for so long. Those of an earlier run
+ * may be expiring meanwhile, which each director does at a moment of its own.
+ */
 export async function compareTables(
   rack: Rack,
+  sinceMs: number,
   limitMs: number,
 ): Promise<Tables> {
+  const since = String(BigInt(Math.floor(sinceMs)) * 1_000_000n);
   let tables = NO_TABLES;
   const probe = async () => {
-    tables = tablesOf(await reportsOf(rack, "--fingerprint"));
+    tables = tablesOf(await reportsOf(rack, "--fingerprint", "--since", since));
     return tables.tablesEqual === false ? "they differ" : undefined;
   };
   const begin = performance.now();

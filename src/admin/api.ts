@@ -192,7 +192,7 @@ export type AdminCalls = {
   };
   readonly ListRoutes: { request: Empty; response: RoutesMessage };
   readonly GetSync: {
-    request: { readonly fingerprint?: boolean };
+    request: { readonly fingerprint?: boolean; readonly since?: U64 };
     response: SyncMessage;
   };
 };

@@ -6,6 +6,7 @@ import type {
   SyncNodeMessage,
   SyncPairMessage,
 } from "../admin/api.ts";
+import { UsageError } from "../errors.ts";
 import { SYNC_NOTES } from "../admin/sync-notes.ts";
 import { AdminClient } from "./client.ts";
 import {
@@ -27,10 +28,11 @@ import {
 const OPTIONS = {
   ...AGENT_OPTIONS,
   fingerprint: { type: "boolean", default: false },
+  since: { type: "string", default: "0" },
 } as const;
 
 export const sync: Command = {
-  help: `Usage: ./weir sync [--fingerprint] [--json] [--socket PATH]
+  help: `Usage: ./weir sync [--fingerprint [--since GENERATION]] [--json] [--socket PATH]
 
 How far the nodes have told each other of their sessions, as the answering node, marked with *, sees it: who
 is heard, what is on its way from one node to another, what would be lost if this node died now, and what
@@ -52,6 +54,8 @@ pool before this node did, which therefore makes no sessions), poolsDiffer (its 
 
 Options
   --fingerprint  also two sums over the whole table, equal on nodes that hold the same sessions
+  --since GEN    of sessions from this generation on (ns since 1970): older ones may be expiring, which each
+                 node does at a moment of its own
 ${AGENT_OPTIONS_HELP}
 
 Examples
@@ -60,10 +64,18 @@ Examples
   ./weir sync --json | jq .risk.notOnAll
 `,
   run: async (args, output) => {
-    const { json, socket, fingerprint } = readArgs(args, OPTIONS).values;
+    const values = readArgs(args, OPTIONS).values;
+    const { json, socket, fingerprint, since } = values;
+    if (!/^\d{1,19}$/.test(since))
+      throw new UsageError(
+        `--since takes a generation: current value is ${since}`,
+      );
     const client = new AdminClient(socket);
     try {
-      const answer = await client.call("GetSync", { fingerprint });
+      const answer = await client.call("GetSync", {
+        fingerprint,
+        since: BigInt(since),
+      });
       await output.write(
         json ? `${toJson(toPlain(answer))}\n` : render(answer),
       );

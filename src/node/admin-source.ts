@@ -8,6 +8,7 @@ import type {
   ServerMessage,
   ServiceMessage,
   SyncMessage,
+  U64,
 } from "../admin/api.ts";
 import { formatPrefix, hostPrefix, type Session } from "../model.ts";
 import type { AdminSource } from "./admin.ts";
@@ -162,8 +163,10 @@ export class AgentAdmin implements AdminSource {
 
   async sync({
     fingerprint = false,
+    since = 0n,
   }: {
     readonly fingerprint?: boolean;
+    readonly since?: U64;
   }): Promise<SyncMessage> {
     const { config, dataplane, sharing, sweep } = this.#agent;
     return syncMessageOf({
@@ -171,7 +174,9 @@ export class AgentAdmin implements AdminSource {
       self: config.node.name,
       status: sharing?.status(),
       sessions: sweep?.sessions ?? 0n,
-      fingerprint: fingerprint ? await dataplane.fingerprint() : null,
+      fingerprint: fingerprint
+        ? await dataplane.fingerprint(BigInt(since))
+        : null,
     });
   }
 }

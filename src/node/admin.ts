@@ -20,6 +20,7 @@ import {
   type ServiceMessage,
   type SessionMessage,
   type SyncMessage,
+  type U64,
 } from "../admin/api.ts";
 import { AgentRunningError, UsageError, WeirError } from "../errors.ts";
 import type { Log } from "../log.ts";
@@ -42,8 +43,11 @@ export interface AdminSource {
   sessions(): AsyncIterable<readonly Session[]>;
   counters(): Promise<readonly CounterMessage[]>;
   routes(): Promise<RoutesMessage>;
-  /** `fingerprint` costs a pass over the table. */
-  sync(wanted: { readonly fingerprint?: boolean }): Promise<SyncMessage>;
+  /** `fingerprint` costs a pass over the table; it is of the sessions from the generation `since` on. */
+  sync(wanted: {
+    readonly fingerprint?: boolean;
+    readonly since?: U64;
+  }): Promise<SyncMessage>;
 }
 
 export interface AdminServer {

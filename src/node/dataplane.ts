@@ -251,13 +251,13 @@ export class Dataplane {
     void this.#maps.addon.submit(layout.WEIR_JOB_BACKENDS, input, 0);
   }
 
-  /** Of all sessions that the nodes share. */
-  async fingerprint(): Promise<Fingerprint> {
+  /** Of all sessions that the nodes share, from a generation on. */
+  async fingerprint(since = 0n): Promise<Fingerprint> {
     const sums = decode(
       layout.weirTableSums,
       await this.#maps.addon.submit(
         layout.WEIR_JOB_SUMS,
-        new Uint8Array(),
+        encode(layout.weirSumsJob, { since }),
         layout.weirTableSums.size,
       ),
     );

@@ -373,6 +373,11 @@ export const weirCollectJob = struct(24, {
 });
 export type WeirCollectJob = ValueOf<typeof weirCollectJob>;
 
+export const weirSumsJob = struct(8, {
+  since: [0, u64],
+});
+export type WeirSumsJob = ValueOf<typeof weirSumsJob>;
+
 export const weirBucketSet = struct(128, {
   bits: [0, bytes(128)],
 });

@@ -112,8 +112,8 @@ export class NativeTable {
 
   async sums(): Promise<layout.WeirTableSums> {
     const { size } = layout.weirTableSums;
-    const none = new Uint8Array();
-    const output = await this.submit(layout.WEIR_JOB_SUMS, 0, none, size);
+    const all = encode(layout.weirSumsJob, { since: 0n });
+    const output = await this.submit(layout.WEIR_JOB_SUMS, 0, all, size);
     return decode(layout.weirTableSums, output);
   }
 

@@ -22,9 +22,9 @@ export class Peer {
   heardAtMs = -Infinity;
   /** Since when something is missing; undefined: nothing is. */
   gapSinceMs: number | undefined;
-  readonly offset = new ClockOffset();
+  offset = new ClockOffset();
   /** Milliseconds from reading a batch on that node to having it merged here. */
-  readonly lagMs = new Samples(LAG_SAMPLES);
+  lagMs = new Samples(LAG_SAMPLES);
   readonly counters = {
     receivedRecords: 0,
     receivedBytes: 0,
@@ -71,7 +71,7 @@ export class Peer {
     )?.seq;
   }
 
-  /** The node's agent has started again: its envelopes are numbered from 1. */
+  /** The node's agent has started again: its envelopes are numbered from 1, and its clock is another one. */
   restart(incarnation: bigint): void {
     this.incarnation = incarnation;
     this.sequence = new Sequence(this.#limits.gapsMax);
@@ -79,5 +79,7 @@ export class Peer {
     this.merging = new Set();
     this.gapSinceMs = undefined;
     this.hello = undefined;
+    this.offset = new ClockOffset();
+    this.lagMs = new Samples(LAG_SAMPLES);
   }
 }

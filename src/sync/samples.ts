@@ -35,7 +35,9 @@ export class ClockOffset {
 
   /** Our message left at `leftMs` and its answer came back at `backMs`; the peer sent that at `sentAtMs`, after `heldMs`. */
   add(leftMs: number, backMs: number, sentAtMs: number, heldMs: number): void {
-    const roundTripMs = Math.max(0, backMs - leftMs - heldMs);
+    const roundTripMs = backMs - leftMs - heldMs;
+    // An answer to our last run, whose clock was another one.
+    if (roundTripMs < 0) return;
     const offsetMs = sentAtMs + roundTripMs / 2 - backMs;
     this.#exchanges = [...this.#exchanges, { roundTripMs, offsetMs }].slice(
       -EXCHANGES,

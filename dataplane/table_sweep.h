@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include "session_rules.h"
 #include "table_index.h"
+#include "table_repair.h"
 #include "table_writer.h"
 
 #define WEIR_BUSY_MAX     64 /* BUSY slots watched at a time; others wait for a later pass */
@@ -295,53 +296,6 @@ static void weir_judge_index(struct weir_sweep *sweep, __u32 bucket, __u32 i)
 	weir_writer_counters.flags_gone += weir_count_flags(index.was);
 }
 
-/*
- * A writer that was killed in the midst of a move has left the entry in both its buckets: the copy,
- * in the second one, goes. False: the first bucket was busy with the key, try again.
- */
-static bool weir_remove_duplicate(struct weir_sweep *sweep, const struct weir_table *table,
-				  __u32 bucket, __u32 i)
-{
-	struct weir_place copy = weir_place(table, bucket, i);
-	__u32 first, second;
-
-	if (!weir_head_live(copy.seen))
-		return true;
-	weir_buckets_of(table, &copy, &first, &second);
-	if (second != bucket || first == bucket)
-		return true;
-	for (__u32 j = 0; j < WEIR_SLOTS; j++) {
-		struct weir_place original = weir_place(table, first, j);
-
-		if (WEIR_HEAD_FINGERPRINT(original.seen) != WEIR_HEAD_FINGERPRINT(copy.seen))
-			continue;
-		if (WEIR_HEAD_STATE(original.seen) == WEIR_BUSY)
-			return false;
-		weir_order_loads();
-		if (!weir_head_live(original.seen) ||
-		    !weir_words_equal(original.slot, copy.slot, table->key_words) ||
-		    !weir_head_same(weir_load(original.head), original.seen))
-			continue;
-		weir_open_facts(table, &original);
-		if (weir_bury(&copy)) {
-			sweep->result->duplicates++;
-			weir_writer_counters.flags_gone += weir_count_flags(copy.seen);
-		}
-	}
-	return true;
-}
-
-static bool weir_remove_duplicates(struct weir_sweep *sweep, const struct weir_table *table)
-{
-	bool all = true;
-
-	for (__u32 bucket = 0; bucket < table->buckets; bucket++) {
-		for (__u32 i = 0; i < WEIR_SLOTS; i++)
-			all &= weir_remove_duplicate(sweep, table, bucket, i);
-	}
-	return all;
-}
-
 /* How many buckets this pass checks, so that all are checked within `period`. */
 static __u32 weir_share_of(const struct weir_sweep *sweep, const struct weir_table *table,
 			   __u32 period, __u32 least)
@@ -422,8 +376,8 @@ int weir_sweep(const struct weir_sweep_order *order, const struct weir_timeouts 
 	result->outbound_slots = (__u64)weir_outbound.buckets * WEIR_SLOTS;
 	/* Before anything is removed: else the copy would come to light. */
 	if (!weir_sweep_memory.repaired) {
-		bool inbound = weir_remove_duplicates(&sweep, &weir_inbound);
-		bool outbound = weir_remove_duplicates(&sweep, &weir_outbound);
+		bool inbound = weir_remove_duplicates(&weir_inbound, result);
+		bool outbound = weir_remove_duplicates(&weir_outbound, result);
 
 		weir_sweep_memory.repaired = inbound && outbound;
 	}

@@ -44,7 +44,8 @@ export class AgentAdmin implements AdminSource {
   }
 
   #detail(): NodeMessage["detail"] {
-    const { attachments, config, dataplane, startedAt, sweep } = this.#agent;
+    const { attachments, config, dataplane, startedAt, sweeper } = this.#agent;
+    const sweep = sweeper.last;
     return {
       incarnation: dataplane.incarnation,
       startedAtUnixMs: startedAt.getTime(),
@@ -90,7 +91,7 @@ export class AgentAdmin implements AdminSource {
   }
 
   async servers(): Promise<readonly ServerMessage[]> {
-    const { config, dataplane, health, numbers, sweep } = this.#agent;
+    const { config, dataplane, health, numbers, sweeper } = this.#agent;
     const statuses = new Map(
       health.status().map((status) => [status.target.id, status]),
     );
@@ -106,7 +107,7 @@ export class AgentAdmin implements AdminSource {
         weight: server.weight,
         health: status?.state ?? "unknown",
         lastCheck: lastCheck(status),
-        sessions: sweep?.sessionsPerReal[number] ?? 0,
+        sessions: sweeper.last?.sessionsPerReal[number] ?? 0,
         sessionsCreated: traffic.sessions,
         inboundPackets: traffic.inbound_packets,
         inboundBytes: traffic.inbound_bytes,
@@ -125,7 +126,7 @@ export class AgentAdmin implements AdminSource {
     for await (const session of agent.dataplane.sessions({
       service: (real) => agent.serviceOf(real)?.name ?? "",
       origin: (number) => origins.get(number) ?? number.toString(16),
-      timeouts: (real) => agent.termsOf(real),
+      timeouts: (real) => agent.sweeper.termsOf(real),
     })) {
       batch.push(session);
       if (batch.length < BATCH) continue;
@@ -168,12 +169,12 @@ export class AgentAdmin implements AdminSource {
     readonly fingerprint?: boolean;
     readonly since?: U64;
   }): Promise<SyncMessage> {
-    const { config, dataplane, sharing, sweep } = this.#agent;
+    const { config, dataplane, sharing, sweeper } = this.#agent;
     return syncMessageOf({
       names: config.cluster.nodes.map(({ name }) => name),
       self: config.node.name,
       status: sharing?.status(),
-      sessions: sweep?.sessions ?? 0n,
+      sessions: sweeper.last?.sessions ?? 0n,
       fingerprint: fingerprint
         ? await dataplane.fingerprint(BigInt(since))
         : null,

@@ -9,7 +9,7 @@ import type { Log } from "../log.ts";
 import type { Cluster, ClusterNode, VirtualService } from "../model.ts";
 import { formatPrefix } from "../model.ts";
 import { type Attachment, findInterfaces } from "./attach.ts";
-import type { Dataplane, Sweep } from "./dataplane.ts";
+import type { Dataplane } from "./dataplane.ts";
 import type { DataplaneState, DesiredRoute, Numbers } from "./desired.ts";
 import {
   backendsOf,
@@ -29,7 +29,6 @@ import { RouterWatch } from "./router-watch.ts";
 import { ScheduleCache } from "./schedule.ts";
 import type { Sharing } from "./sharing.ts";
 import { Sweeper } from "./sweeper.ts";
-import type { SessionTerms } from "./words.ts";
 
 /** The egress lease is renewed this often and lasts a second. */
 const LEASE_RENEWAL_MS = 200;
@@ -65,7 +64,7 @@ export class Agent {
   readonly sharing: Sharing | undefined;
   readonly #log: Log;
   readonly #routers: RouterWatch;
-  readonly #sweeper: Sweeper;
+  readonly sweeper: Sweeper;
   readonly #egress: EgressWatcher;
   readonly #schedules = new ScheduleCache();
   readonly #placement: Placement;
@@ -93,7 +92,7 @@ export class Agent {
     this.#periodic = new Periodic(parts.log);
     this.#observed = observe(parts.dataplane);
     this.#placement = new Placement(this.#observed.realServers);
-    this.#sweeper = new Sweeper({
+    this.sweeper = new Sweeper({
       dataplane: parts.dataplane,
       sharing: parts.sharing,
       origin: config.node.origin,
@@ -135,11 +134,6 @@ export class Agent {
     return this.#placement.numbers;
   }
 
-  /** The last pass over the session table; undefined before the first. */
-  get sweep(): Sweep | undefined {
-    return this.#sweeper.last;
-  }
-
   /** All that this node may announce. Nothing is wanted while the dataplane is not attached, or sessions are missing. */
   get routes(): readonly DesiredRoute[] {
     const { cluster, node } = this.#config;
@@ -155,22 +149,17 @@ export class Agent {
     return this.#placement.serviceOf(real);
   }
 
-  /** Of the sessions of a real server, by its number; undefined = the dataplane's own. */
-  termsOf(real: number): SessionTerms | undefined {
-    return this.#sweeper.termsOf(real);
-  }
-
   /** Throws if the config does not fit, the maps cannot be filled or the program cannot be attached. */
   start(): Promise<void> {
     return this.#inTurn(async () => {
       await findInterfaces(this.#config.node.interfaces);
       // Two passes: then it is known which numbers of an earlier config no session uses.
       for (let pass = 0; pass < 2; pass++)
-        this.#placement.release((await this.#sweeper.once()).sessionsPerReal);
+        this.#placement.release((await this.sweeper.once()).sessionsPerReal);
       await this.#adopt(this.#config);
       this.#refuseWhenStopping();
       this.#state = "forwarding";
-      this.#sweeper.allowExpiry();
+      this.sweeper.allowExpiry();
       if (this.sharing) this.#routers.start();
       this.#periodic.every(LEASE_RENEWAL_MS, () => this.#renewLease());
       this.#periodic.every(SWEEP_INTERVAL_MS, () => this.#sweepWhenDue());
@@ -382,7 +371,7 @@ export class Agent {
   }
 
   async #sweepWhenDue(): Promise<void> {
-    const sweep = await this.#sweeper.ifDue();
+    const sweep = await this.sweeper.ifDue();
     if (sweep !== undefined && this.#placement.release(sweep.sessionsPerReal))
       this.#reconcile();
   }

@@ -30,7 +30,7 @@ export async function cutOff(
 ): Promise<Cut> {
   const stage = await Stage.set({
     ...{ rack, director, progress, connections: CONNECTIONS },
-    ...{ random: Math.random, sabotage: false },
+    ...{ random: Math.random, sabotage: false, shared: true },
   });
   try {
     progress.step(

@@ -56,7 +56,10 @@ const BOUNDS = {
 export const DAEMON_KILL: Scenario<DaemonKillRun> = {
   name: "daemon-kill",
   bounds: BOUNDS,
-  control: { brokenShare: 0 },
+  control: {
+    brokenShare: 0,
+    brokenBy: ({ connections }) => connections.broken,
+  },
   begin: (scene) => new DaemonKill(scene),
   judge,
   worst: (runs) => {

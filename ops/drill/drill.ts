@@ -44,10 +44,14 @@ export type Scenario<R extends Run> = {
   /** The rack's configuration, where it is not the usual one. */
   readonly variants?: readonly Variant[];
   /**
-   * It is about sessions that the directors share. With `--control` they do not, and each run must fail, with at least
-   * `brokenShare` of its connections broken. Absent: there is no such control.
+   * It is about sessions that the directors share. With `--control` they do not, and each run must fail: of its connections
+   * at least `brokenShare` must have been broken by the failure itself. Absent: there is no such control.
    */
-  readonly control?: { readonly brokenShare: number };
+  readonly control?: {
+    readonly brokenShare: number;
+    /** How many connections the failure itself has broken. Pure. */
+    readonly brokenBy: (run: R) => number;
+  };
   readonly begin: (scene: Scene) => Attempt<R>;
   /** One sentence for each bound that the run has broken. Pure. */
   readonly judge: (run: R) => readonly string[];
@@ -69,6 +73,8 @@ export type Scene = {
   readonly random: () => number;
   /** The negative control: really break what the drill watches over. */
   readonly sabotage: boolean;
+  /** False in the other negative control: the directors keep their sessions to themselves. */
+  readonly shared: boolean;
   /** How many lasting connections a scenario under load opens. */
   readonly connections: number;
 };
@@ -145,6 +151,7 @@ export async function runDrill<R extends Run>(
       for (const director of inTurn(count, random)) {
         const scene = {
           ...{ rack, director, progress, random, sabotage, connections },
+          shared: !control,
         };
         const began = seconds();
         const beganAtMs = Date.now();
@@ -270,7 +277,8 @@ function problemsOfControl<R extends Run>(
   scenario: Scenario<R>,
   run: Examined<R> & { readonly problems: readonly string[] },
 ): readonly string[] {
-  const { opened, broken } = run.connections;
+  const { opened } = run.connections;
+  const broken = scenario.control?.brokenBy(run) ?? 0;
   const needed = Math.ceil((scenario.control?.brokenShare ?? 0) * opened);
   return [
     ...(run.problems.length === 0
@@ -278,7 +286,7 @@ function problemsOfControl<R extends Run>(
       : []),
     ...(broken < needed
       ? [
-          `without shared sessions only ${broken} of ${opened} connections broke, less than ${needed}`,
+          `without shared sessions the failure broke only ${broken} of ${opened} connections, less than ${needed}`,
         ]
       : []),
   ];

@@ -64,7 +64,7 @@ export type LoadRun = Run &
     readonly hit: number;
     readonly hitStallMs: Percentiles;
     readonly byKind: Readonly<Record<Kind, Count>>;
-    /** Of the broken ones, those that had gone silent before the fault (a rehash may come first). */
+    /** Of the broken ones, those that were silent before the fault already (a rehash may come first). */
     readonly brokenBefore: number;
     /** Some of the broken ones. */
     readonly brokenFirst: readonly Broken[];
@@ -96,6 +96,9 @@ const BROKEN_SHOWN = 10;
 
 /** How long a connection is silent before it counts as broken. */
 const SILENCE_MS = 5_000;
+
+/** One that works proves both of its directions at least this often: see the interval in streams.ts. */
+const PROOF_MS = 1_000;
 
 /** A broken one whose session was younger than 50 ms when the fault came: nobody else need have known it. */
 export function isExcused(
@@ -135,7 +138,7 @@ export function countCarried(
       KINDS.map((kind) => [kind, count(kind)]),
     ) as Record<Kind, Count>,
     brokenBefore: broken.filter(
-      (one) => faultMs !== undefined && silentSinceMs(one) < faultMs,
+      (one) => faultMs !== undefined && silentSinceMs(one) < faultMs - PROOF_MS,
     ).length,
     brokenFirst: broken.slice(0, BROKEN_SHOWN).map((one) => ({
       ...{ kind: one.kind, who: one.who, outcome: one.outcome },

@@ -142,7 +142,10 @@ export class Stage {
     this.trickle(1 - EARLY, TRICKLE_MS);
   }
 
-  /** The router hashes anew, so that the forward half of a connection need not be with its origin any more. */
+  /**
+   * The router hashes anew, so that the forward half of a connection need not be with its origin any more. It does not where
+   * the directors share no sessions: that alone would break what the next fault is to break.
+   */
   async part(): Promise<void> {
     const { streams, halves } = await this.view();
     // Until now each packet has taken the way of the SYN: what the router says must agree with the local addresses.
@@ -153,7 +156,7 @@ export class Stage {
       throw new LabError(
         `Cannot tell which director carries what: the router is wrong about ${wrong.length} of ${streams.length} connections`,
       );
-    await this.inject(rehash(this.scene.rack));
+    if (this.scene.shared) await this.inject(rehash(this.scene.rack));
   }
 
   /** How many of the others a director does not hear on the bus. */

@@ -37,7 +37,11 @@ export function underLoad(script: Script): LoadScenario {
     name,
     about,
     variants,
-    control: { brokenShare: script.brokenWithoutSync ?? 0 },
+    control: {
+      brokenShare: script.brokenWithoutSync ?? 0,
+      brokenBy: ({ connections, brokenBefore }) =>
+        connections.broken - brokenBefore,
+    },
     bounds: { ...BOUNDS, evidence },
     begin: (scene) => new LoadAttempt(scene, script),
     judge: (run) => judge(run, evidence),

@@ -47,8 +47,6 @@ export type ReplicatorOptions = {
   readonly log: Log;
   /** Names of the other nodes in the config. */
   readonly peers: readonly string[];
-  /** How many this node holds, for its peers to show. Without it they learn the settled ones of the last digest. */
-  readonly sessions?: () => number;
   /** Called with the flags whenever one has changed. */
   readonly onChange?: (flags: SyncFlags) => void;
   readonly limits?: Partial<Limits>;
@@ -264,7 +262,7 @@ export class Replicator {
       synced: this.#catchUp.synced,
       digestRound: this.#digests.round,
       digestTotal: this.#digests.total,
-      sessions: BigInt(this.#options.sessions?.() ?? this.#digests.sessions),
+      sessions: BigInt(this.#digests.sessions),
     };
   }
 

@@ -29,7 +29,7 @@ export type PeerStatus = {
   readonly silentMs: number | undefined;
   /** As it says itself. */
   readonly synced: boolean;
-  /** That it says it holds; absent before its first hello. */
+  /** The settled ones that it says it holds; absent before its first hello. */
   readonly sessions?: bigint;
   readonly roundTripMs: number | undefined;
   /** From reading a batch of records there to having it merged here, over the last thousand that came at the first try. */

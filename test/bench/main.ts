@@ -18,7 +18,7 @@ Nothing else should run meanwhile. The first use installs what is compared with 
 
 Benchmarks:
   sync   new sessions from one node into another one's table, and conntrackd with the same ones: rate, lag, processor time,
-         bytes, and a node that joins; some ten minutes
+         bytes, repair, and a node that joins; some fifteen minutes
 
 Options:
   --rounds N   measure so many times (default and least: ${ROUNDS_MIN})

@@ -23,6 +23,7 @@ import {
 import { makeMarks } from "./marks.ts";
 import type { Process, Sandbox } from "./sandbox.ts";
 import type { Task } from "./weir-node.ts";
+import type { SyncStatus } from "../../src/sync/status.ts";
 import { WEIR_LAYOUT_VERSION } from "../../src/node/layout.ts";
 
 const SIDES = {
@@ -134,8 +135,29 @@ export class WeirPair implements Contender {
     }
   }
 
+  /**
+   * How many records the comparison of digests moves under a load, in percent of all that the second node gets. The load
+   * lasts longer than sessions take to settle: only settled ones are compared.
+   */
+  async repaired(load: Load): Promise<number> {
+    await this.#startPair();
+    try {
+      await this.#open(load);
+      const states = await Promise.all([this.state("a"), this.state("b")]);
+      const [a, b] = states.map(({ sync }) => sync?.self);
+      if (a === undefined || b === undefined || b.settledSessions === 0)
+        throw new Error(`nothing was compared: ${JSON.stringify(states)}`);
+      const moved = a.counters.repairedRecords + b.counters.repairedRecords;
+      return (100 * moved) / b.counters.receivedRecords;
+    } finally {
+      await this.#stop();
+    }
+  }
+
   /** What a node says of itself. */
-  async state(side: Side): Promise<{ readonly sessions: number }> {
+  async state(
+    side: Side,
+  ): Promise<{ readonly sessions: number; readonly sync?: SyncStatus }> {
     const node = this.#nodes.get(side);
     const from = node?.lines.length ?? 0;
     node?.tell("state");

@@ -59,7 +59,7 @@ test("isExcused() is for those that broke and began less than 50 ms before the f
 test("countCarried() counts excused ones apart, and tells when the others broke", (t) => {
   const all = [
     carried("complete", 0),
-    carried("timedOut", 0, FAULT_MS + 4_999),
+    carried("timedOut", 0, FAULT_MS + 3_999),
     carried("timedOut", 0, FAULT_MS + 5_100),
     carried("reset", FAULT_MS - 10),
     { ...carried("corrupted", 0), kind: "redis" } as const,
@@ -73,7 +73,7 @@ test("countCarried() counts excused ones apart, and tells when the others broke"
   });
   t.deepEqual(counted.brokenFirst[0], {
     ...{ kind: "streams", who: "c1", outcome: "timedOut" },
-    ...{ beginMs: -FAULT_MS, silentSinceMs: -1 },
+    ...{ beginMs: -FAULT_MS, silentSinceMs: -1_001 },
   });
   t.deepEqual(counted.byKind.streams, { opened: 4, broken: 2 });
   t.deepEqual(counted.byKind.redis, { opened: 1, broken: 1 });
@@ -261,7 +261,11 @@ for (const { changed, problem } of [
 const SCENARIO: Scenario<LoadRun> = {
   name: "some",
   bounds: BOUNDS,
-  control: { brokenShare: 0.25 },
+  control: {
+    brokenShare: 0.25,
+    brokenBy: ({ connections, brokenBefore }) =>
+      connections.broken - brokenBefore,
+  },
   begin: () => {
     throw new Error("is not begun");
   },
@@ -291,9 +295,11 @@ test("summarise() wants a control to fail, and to break enough", (t) => {
   t.like(summarise(SCENARIO, control, [broken(249)], []), {
     ok: false,
     problems: [
-      "d2: without shared sessions only 249 of 1000 connections broke, less than 250",
+      "d2: without shared sessions the failure broke only 249 of 1000 connections, less than 250",
     ],
   });
+  const early = { ...broken(250), brokenBefore: 1 };
+  t.false(summarise(SCENARIO, control, [early], []).ok);
   const { ok, problems } = summarise(SCENARIO, control, [RUN], []);
   t.false(ok);
   t.regex(problems.join(), /without shared sessions the drill has not failed/);

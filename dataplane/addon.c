@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <unistd.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include "addon_call.h"
@@ -20,24 +21,29 @@
 #include "addon_links.h"
 #include "addon_maps.h"
 #include "addon_pins.h"
+#include "addon_run.h"
 #include "addon_state.h"
-#include "table_user.h"
+#include "table_family.h"
 #include "weir.h"
 
-#define PROGRAM      "weir_director"
-#define FRAME_MAX    65535 /* bytes that testRun takes */
-#define FRAME_GROWTH 256   /* bytes that a program may add to them */
+#define PROGRAM "weir_director" /* is attached; hands packets to those of weir_stages */
 
 /* The threads have ended. */
 static void release(void)
 {
-	if (dataplane.mapped)
-		weir_tables_unmap();
-	bpf_object__close(dataplane.object);
+	if (dataplane.mapped) {
+		weir_narrow.unmap();
+		weir_wide.unmap();
+	}
+	weir_generation_use(NULL);
+	if (dataplane.generation)
+		munmap(dataplane.generation, sysconf(_SC_PAGESIZE));
+	while (dataplane.objects_len)
+		bpf_object__close(dataplane.objects[--dataplane.objects_len]);
 	if (dataplane.lock >= 0)
 		close(dataplane.lock);
 	dataplane.mapped = false;
-	dataplane.object = NULL;
+	dataplane.generation = NULL;
 	dataplane.lock = -1;
 	dataplane.owner = NULL;
 }
@@ -81,52 +87,131 @@ static bool take_lock(struct call *call, const char *path)
 	return true;
 }
 
-/* After the kernel has taken the object: completes what a fresh pin lacks and maps the tables. */
+/* Opens the objects that JavaScript names, in this order. */
+static bool open_objects(struct call *call, napi_value paths)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, options, .pin_root_path = dataplane.pin_dir);
+	char path[PATH_MAX];
+	napi_value value;
+	uint32_t count;
+
+	if (napi_get_array_length(call->env, paths, &count) != napi_ok || !count ||
+	    count > OBJECTS_MAX)
+		return fail_with(call, EINVAL, "objects is not an array of 1 to %d paths",
+				 OBJECTS_MAX);
+	for (uint32_t i = 0; i < count; i++) {
+		struct bpf_object *object;
+
+		napi_get_element(call->env, paths, i, &value);
+		if (!get_string(call, value, "object", path, sizeof(path)))
+			return false;
+		object = bpf_object__open_file(path, &options);
+		if (!object)
+			return fail_with_log(call, errno, path);
+		dataplane.objects[dataplane.objects_len++] = object;
+	}
+	return true;
+}
+
+/* Has the kernel take the objects, as far as nothing that is pinned speaks against it. */
+static bool load_objects(struct call *call, const struct weir_layout *layout)
+{
+	for (size_t i = 0; i < dataplane.objects_len; i++) {
+		if (!adopt_pins(call, dataplane.objects[i]) ||
+		    !set_constants(call, dataplane.objects[i], layout, dataplane.cpus))
+			return false;
+	}
+	for (size_t i = 0; i < dataplane.objects_len; i++) {
+		struct bpf_object *object = dataplane.objects[i];
+		int err;
+
+		/* What the ones before have pinned. */
+		if (!adopt_pins(call, object))
+			return false;
+		err = bpf_object__load(object);
+		if (err)
+			return fail_with_log(call, -err, bpf_object__name(object));
+	}
+	return true;
+}
+
+/* Maps the tables, and the word of the generation that XDP shares. */
+static bool map_memory(struct call *call, const struct weir_layout *layout)
+{
+	void *generation = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_SHARED,
+				map_fd("weir_generation"), 0);
+	int err;
+
+	if (generation == MAP_FAILED)
+		return fail_with(call, errno, "mapping weir_generation");
+	dataplane.generation = generation;
+	madvise(generation, sysconf(_SC_PAGESIZE), MADV_DONTFORK);
+	weir_generation_use(generation);
+	dataplane.mapped = true;
+	err = weir_narrow.map(map_fd("weir_inbound4"), map_fd("weir_outbound4"), layout);
+	if (!err)
+		err = weir_wide.map(map_fd("weir_inbound6"), map_fd("weir_outbound6"), layout);
+	return !err || fail_with(call, -err, "mapping the session table");
+}
+
+/* Puts the programs that the attached one hands packets to where it looks for them. */
+static bool fill_stages(struct call *call)
+{
+	static const char *const names[WEIR_STAGES] = {
+		[WEIR_STAGE_DIRECTOR6] = "weir_director6",
+		[WEIR_STAGE_ICMP4] = "weir_icmp4",
+		[WEIR_STAGE_ICMP6] = "weir_icmp6",
+		[WEIR_STAGE_FRAGMENT4] = "weir_fragment4",
+		[WEIR_STAGE_FRAGMENT6] = "weir_fragment6",
+		[WEIR_STAGE_REPLY4] = "weir_reply4",
+		[WEIR_STAGE_REPLY6] = "weir_reply6",
+	};
+
+	for (__u32 stage = 0; stage < WEIR_STAGES; stage++) {
+		struct bpf_program *program = find_program(names[stage]);
+		int fd = program ? bpf_program__fd(program) : -1;
+
+		if (program && bpf_map_update_elem(map_fd("weir_stages"), &stage, &fd, BPF_ANY))
+			return fail_with(call, errno, "weir_stages: %s", names[stage]);
+	}
+	return true;
+}
+
+/* After the kernel has taken the objects: completes what fresh pins lack, and takes hold. */
 static bool use_loaded(struct call *call, const struct weir_layout *layout, bool fresh)
 {
-	int layouts = bpf_object__find_map_fd_by_name(dataplane.object, "weir_layouts");
-	int inbound = bpf_object__find_map_fd_by_name(dataplane.object, "weir_inbound4");
-	int outbound = bpf_object__find_map_fd_by_name(dataplane.object, "weir_outbound4");
-	struct bpf_program *program = bpf_object__find_program_by_name(dataplane.object, PROGRAM);
+	struct bpf_program *program = find_program(PROGRAM);
 	__u32 zero = 0;
 	int err;
 
 	if (!program)
-		return fail_with(call, ENOENT, "the object has no program %s", PROGRAM);
+		return fail_with(call, ENOENT, "no object has a program %s", PROGRAM);
 	dataplane.program = bpf_program__fd(program);
-	if (fresh) {
-		err = bpf_map_update_elem(layouts, &zero, layout, BPF_ANY);
-		if (err)
-			return fail_with(call, -err, "weir_layouts");
-	}
-	err = weir_tables_map(inbound, outbound, layout);
-	if (err)
-		return fail_with(call, -err, "mapping the session table");
-	dataplane.mapped = true;
+	if (fresh && bpf_map_update_elem(map_fd("weir_layouts"), &zero, layout, BPF_ANY))
+		return fail_with(call, errno, "weir_layouts");
+	if (!fill_stages(call) || !map_memory(call, layout))
+		return false;
 	err = writer_start(call->env);
-	if (err)
-		return fail_with(call, -err, "the writer thread");
-	return true;
+	return !err || fail_with(call, -err, "the writer thread");
 }
 
 /*
- * load({lock, object, pinDir, maxEntries: {map: n}}): {map: {keySize, valueSize, maxEntries}} of
- * all maps. What is pinned in pinDir is adopted, the rest is made and pinned there. EAGAIN if
- * another process has the lock; EEXIST if what is pinned does not fit; nothing has changed then.
+ * load({lock, objects, pinDir, maxEntries: {map: n}}): {map: {keySize, valueSize, maxEntries}} of
+ * all maps. What is pinned in pinDir is adopted, the rest is made and pinned there; so the objects
+ * share it. EAGAIN if another process has the lock; EEXIST if what is pinned does not fit; nothing
+ * has changed then.
  */
 static napi_value load_dataplane(napi_env env, napi_callback_info info)
 {
 	struct call call = call_begin(env, info, "load");
-	char lock[PATH_MAX], object_path[PATH_MAX], pin_dir[PATH_MAX];
+	char lock[PATH_MAX], pin_dir[PATH_MAX];
 	struct weir_layout layout;
-	napi_value value, sizes;
+	napi_value value, paths, sizes;
 	bool fresh;
-	int err;
 
 	if (!get_property(&call, call.argument[0], "lock", &value) ||
 	    !get_string(&call, value, "lock", lock, sizeof(lock)) ||
-	    !get_property(&call, call.argument[0], "object", &value) ||
-	    !get_string(&call, value, "object", object_path, sizeof(object_path)) ||
+	    !get_property(&call, call.argument[0], "objects", &paths) ||
 	    !get_property(&call, call.argument[0], "pinDir", &value) ||
 	    !get_string(&call, value, "pinDir", pin_dir, sizeof(pin_dir)) ||
 	    !get_property(&call, call.argument[0], "maxEntries", &sizes))
@@ -136,28 +221,13 @@ static napi_value load_dataplane(napi_env env, napi_callback_info info)
 		return fail_with(&call, EBUSY, "a dataplane is loaded already");
 	if (!take_lock(&call, lock))
 		goto out;
-	LIBBPF_OPTS(bpf_object_open_opts, options, .pin_root_path = pin_dir);
-
 	log_tail[0] = '\0';
 	libbpf_set_print(keep_log);
-	dataplane.object = bpf_object__open_file(object_path, &options);
-	if (!dataplane.object) {
-		fail_with_log(&call, errno, object_path);
-		goto out;
-	}
 	dataplane.cpus = libbpf_num_possible_cpus();
 	strcpy(dataplane.pin_dir, pin_dir);
-	if (!set_sizes(&call, dataplane.object, sizes) ||
-	    !choose_layout(&call, dataplane.object, &layout, &fresh) ||
-	    !adopt_pins(&call, dataplane.object) ||
-	    !set_constants(&call, dataplane.object, &layout, dataplane.cpus))
-		goto out;
-	err = bpf_object__load(dataplane.object);
-	if (err) {
-		fail_with_log(&call, -err, object_path);
-		goto out;
-	}
-	if (!use_loaded(&call, &layout, fresh))
+	if (!open_objects(&call, paths) || !set_sizes(&call, sizes) ||
+	    !choose_layout(&call, &layout, &fresh) || !load_objects(&call, &layout) ||
+	    !use_loaded(&call, &layout, fresh))
 		goto out;
 	return describe_maps(&call);
 out:
@@ -225,49 +295,25 @@ static napi_value read_clock(napi_env env, napi_callback_info info)
 	return result;
 }
 
-/* testRun(frame, ifindex, repeat): {verdict, frame, durationNs}, the duration of one run on
- * average. */
-static napi_value test_run(napi_env env, napi_callback_info info)
-{
-	struct call call = call_begin(env, info, "testRun");
-	static __u8 out[FRAME_MAX + FRAME_GROWTH];
-	napi_value result;
-	struct bytes frame;
-	__u32 ifindex, repeat;
-
-	if (!loaded(&call) || !get_bytes(&call, call.argument[0], "frame", &frame) ||
-	    !get_u32(&call, call.argument[1], "ifindex", &ifindex) ||
-	    !get_u32(&call, call.argument[2], "repeat", &repeat))
-		return NULL;
-	if (frame.length > FRAME_MAX)
-		return fail_with(&call, EINVAL, "the frame has %zu bytes, at most %d fit",
-				 frame.length, FRAME_MAX);
-	struct xdp_md context = {.data_end = frame.length, .ingress_ifindex = ifindex};
-	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame.data, .data_size_in = frame.length,
-		    .data_out = out, .data_size_out = sizeof(out), .ctx_in = &context,
-		    .ctx_size_in = sizeof(context), .repeat = repeat);
-
-	if (bpf_prog_test_run_opts(dataplane.program, &run))
-		return fail_with(&call, errno, "ifindex %u, %zu bytes", ifindex, frame.length);
-	napi_create_object(env, &result);
-	set(&call, result, "verdict", number_value(&call, run.retval));
-	set(&call, result, "frame", bytes_value(&call, out, run.data_size_out));
-	set(&call, result, "durationNs", number_value(&call, run.duration));
-	return result;
-}
-
 NAPI_MODULE_INIT()
 {
 	static const struct {
 		const char *name;
 		napi_callback function;
 	} functions[] = {
-		{"load", load_dataplane},   {"close", close_dataplane},
-		{"attach", attach_program}, {"detach", detach_program},
-		{"mapLookup", map_lookup},  {"mapUpdate", map_update},
-		{"mapDelete", map_delete},  {"mapKeys", map_keys},
-		{"clock", read_clock},      {"testRun", test_run},
-		{"submit", submit},         {"events", listen_to_events},
+		{"load", load_dataplane},
+		{"close", close_dataplane},
+		{"attach", attach_program},
+		{"detach", detach_program},
+		{"mapLookup", map_lookup},
+		{"mapUpdate", map_update},
+		{"mapDelete", map_delete},
+		{"mapKeys", map_keys},
+		{"clock", read_clock},
+		{"testRun", test_run},
+		{"submit", submit},
+		{"events", listen_to_events},
+		{"testRunMany", test_run_many},
 	};
 	size_t i;
 

@@ -29,8 +29,8 @@
 /* One call of the listener. */
 struct delivery {
 	struct parcel parcel;
-	size_t records, misses; /* bytes */
-	__u8 bytes[];           /* records, then misses */
+	size_t bytes[BATCH_LISTS];
+	__u8 list[]; /* one after another */
 };
 
 static void call_listener(napi_env env, struct parcel *parcel);
@@ -51,16 +51,20 @@ static void call_listener(napi_env env, struct parcel *parcel)
 {
 	struct delivery *delivery = (struct delivery *)parcel;
 	struct call call = {.env = env, .name = "events"};
-	napi_value listener = NULL, self, error, arguments[2];
+	napi_value listener = NULL, self, error, arguments[BATCH_LISTS];
+	const __u8 *list = delivery->list;
 
 	sem_post(&events.room);
 	napi_get_reference_value(env, events.listener, &listener);
 	napi_get_undefined(env, &self);
-	arguments[0] = bytes_value(&call, delivery->bytes, delivery->records);
-	arguments[1] = bytes_value(&call, delivery->bytes + delivery->records, delivery->misses);
+	for (int i = 0; i < BATCH_LISTS; i++) {
+		arguments[i] = bytes_value(&call, list, delivery->bytes[i]);
+		list += delivery->bytes[i];
+	}
 	free(delivery);
 	/* Else it would end the turn, and with a warning only. */
-	if (napi_call_function(env, self, listener, 2, arguments, NULL) == napi_pending_exception &&
+	if (napi_call_function(env, self, listener, BATCH_LISTS, arguments, NULL) ==
+		    napi_pending_exception &&
 	    napi_get_and_clear_last_exception(env, &error) == napi_ok)
 		napi_fatal_exception(env, error);
 }
@@ -68,16 +72,19 @@ static void call_listener(napi_env env, struct parcel *parcel)
 /* Waits while JavaScript is too far behind. */
 static void deliver(const struct batch *batch)
 {
-	size_t records = batch->records * sizeof(batch->record[0]);
-	size_t misses = batch->misses * sizeof(batch->miss[0]);
-	struct delivery *delivery = malloc(sizeof(*delivery) + records + misses);
+	struct delivery *delivery;
+	size_t bytes = 0;
+	__u8 *list;
 
+	for (int i = 0; i < BATCH_LISTS; i++)
+		bytes += batch->bytes[i];
+	delivery = malloc(sizeof(*delivery) + bytes);
 	if (!delivery)
 		abort();
-	delivery->records = records;
-	delivery->misses = misses;
-	memcpy(delivery->bytes, batch->record, records);
-	memcpy(delivery->bytes + records, batch->miss, misses);
+	memcpy(delivery->bytes, batch->bytes, sizeof(batch->bytes));
+	list = delivery->list;
+	for (int i = 0; i < BATCH_LISTS; i++)
+		list = mempcpy(list, batch->list[i], batch->bytes[i]);
 	sem_wait(&events.room);
 	send_back(&events.back, &delivery->parcel);
 }
@@ -107,7 +114,7 @@ static void *events_run(void *unused)
 	while (wait_for_events()) {
 		do {
 			more = drain(events.ring, current_tick(), &events.batch);
-			if (events.batch.records || events.batch.misses)
+			if (events.batch.events)
 				deliver(&events.batch);
 		} while (more && !ends_within(0));
 		if (ends_within(DELIVERY_PERIOD_NS))
@@ -139,7 +146,7 @@ static int events_start(napi_env env, napi_value listener)
 {
 	int err;
 
-	events.ring_fd = bpf_object__find_map_fd_by_name(dataplane.object, "weir_events");
+	events.ring_fd = map_fd("weir_events");
 	if (events.ring_fd < 0)
 		return events.ring_fd;
 	events.ring = ring_buffer__new(events.ring_fd, take_event, &events.batch, NULL);
@@ -161,8 +168,8 @@ static int events_start(napi_env env, napi_value listener)
 	return err;
 }
 
-/* events(onEvents): undefined. onEvents(records, misses), two Buffers; undefined: nobody listens
- * any more. */
+/* events(onEvents): undefined. onEvents(records4, misses4, records6, misses6), four Buffers;
+ * undefined: nobody listens any more. */
 static napi_value listen_to_events(napi_env env, napi_callback_info info)
 {
 	struct call call = call_begin(env, info, "events");

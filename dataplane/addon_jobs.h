@@ -196,13 +196,21 @@ static void writer_abandon(void)
 	close_way_back(&writer.done);
 }
 
-/* submit(operation, input, room, more): Promise<Buffer>. `more` is the rest of the input. EAGAIN if
- * the queue is full; the job's errno. */
+/* Returns the end of what it has copied. */
+static __u8 *append(__u8 *to, const struct bytes *bytes)
+{
+	if (bytes->length)
+		memcpy(to, bytes->data, bytes->length);
+	return to + bytes->length;
+}
+
+/* submit(operation, input, room, more, rest): Promise<Buffer>. `more` and `rest` follow in the
+ * input. EAGAIN if the queue is full; the job's errno. */
 static napi_value submit(napi_env env, napi_callback_info info)
 {
 	struct call call = call_begin(env, info, "submit");
 	__u32 operation, room;
-	struct bytes input, more;
+	struct bytes input, more, rest;
 	napi_deferred deferred;
 	napi_value promise;
 	struct job *job = NULL;
@@ -211,9 +219,10 @@ static napi_value submit(napi_env env, napi_callback_info info)
 	if (!loaded(&call) || !get_u32(&call, call.argument[0], "operation", &operation) ||
 	    !get_bytes(&call, call.argument[1], "input", &input) ||
 	    !get_u32(&call, call.argument[2], "room", &room) ||
-	    !get_optional_bytes(&call, call.argument[3], "more", &more))
+	    !get_optional_bytes(&call, call.argument[3], "more", &more) ||
+	    !get_optional_bytes(&call, call.argument[4], "rest", &rest))
 		return NULL;
-	length = input.length + more.length;
+	length = input.length + more.length + rest.length;
 	if (napi_create_promise(env, &deferred, &promise) != napi_ok)
 		return NULL; /* the environment is being ended */
 	if (writer.pending < JOBS_MAX && length <= JOBS_INPUT_MAX - writer.pending_input)
@@ -224,9 +233,7 @@ static napi_value submit(napi_env env, napi_callback_info info)
 	}
 	*job = (struct job){
 		.deferred = deferred, .operation = operation, .room = room, .length = length};
-	memcpy(job->input, input.data, input.length);
-	if (more.length)
-		memcpy(job->input + input.length, more.data, more.length);
+	append(append(append(job->input, &input), &more), &rest);
 	if (!writer.pending++)
 		napi_ref_threadsafe_function(env, writer.done.tell);
 	writer.pending_input += length;

@@ -17,16 +17,19 @@ static napi_value describe_maps(struct call *call)
 	struct bpf_map *map;
 
 	napi_create_object(call->env, &maps);
-	bpf_object__for_each_map(map, dataplane.object)
-	{
-		napi_create_object(call->env, &one);
-		set(call, one, "keySize", number_value(call, bpf_map__key_size(map)));
-		set(call, one, "valueSize", number_value(call, bpf_map__value_size(map)));
-		set(call, one, "maxEntries", number_value(call, bpf_map__max_entries(map)));
-		set(call, maps, bpf_map__name(map), one);
+	for (size_t i = 0; i < dataplane.objects_len; i++) {
+		bpf_object__for_each_map(map, dataplane.objects[i])
+		{
+			napi_create_object(call->env, &one);
+			set(call, one, "keySize", number_value(call, bpf_map__key_size(map)));
+			set(call, one, "valueSize", number_value(call, bpf_map__value_size(map)));
+			set(call, one, "maxEntries", number_value(call, bpf_map__max_entries(map)));
+			set(call, maps, bpf_map__name(map), one);
+		}
 	}
 	return maps;
 }
+
 /* The first argument: a map's name. */
 static struct bpf_map *get_map(struct call *call)
 {
@@ -35,8 +38,8 @@ static struct bpf_map *get_map(struct call *call)
 	if (!loaded(call) ||
 	    !get_string(call, call->argument[0], "map name", call->object, sizeof(call->object)))
 		return NULL;
-	map = bpf_object__find_map_by_name(dataplane.object, call->object);
-	return map ? map : fail_with(call, ENOENT, "the object has no such map");
+	map = find_map(call->object);
+	return map ? map : fail_with(call, ENOENT, "there is no such map");
 }
 
 /* Of one element as the kernel copies it: a per-CPU map has a value for each possible CPU, each

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
  * How a load meets what an earlier agent has pinned: maps are adopted if they are exactly what this
- * load would make, and the program gets the hash key and the bucket counts with which the pinned
+ * load would make, and the programs get the hash key and the bucket counts with which the pinned
  * tables were filled.
  *
  * Functions return false with a JavaScript exception pending.
@@ -19,6 +19,7 @@
 #include "weir.h"
 #include "addon_call.h"
 #include "addon_clock.h"
+#include "addon_state.h"
 
 #define MAP_NAME_BYTES 64
 #define LOG_TAIL_BYTES 8192 /* of libbpf's messages: the verifier says last what is wrong */
@@ -81,7 +82,22 @@ static bool fail_with_log(struct call *call, int errnum, const char *path)
 	return false;
 }
 
-static bool set_sizes(struct call *call, struct bpf_object *object, napi_value sizes)
+/* In all objects that have the map. */
+static bool set_size(struct call *call, const char *name, __u32 max_entries)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < dataplane.objects_len; i++) {
+		struct bpf_map *map = bpf_object__find_map_by_name(dataplane.objects[i], name);
+
+		if (map)
+			bpf_map__set_max_entries(map, max_entries);
+		found |= map != NULL;
+	}
+	return found || fail_with(call, ENOENT, "no object has a map %s", name);
+}
+
+static bool set_sizes(struct call *call, napi_value sizes)
 {
 	napi_value names, key, value;
 	uint32_t count, i;
@@ -91,19 +107,14 @@ static bool set_sizes(struct call *call, struct bpf_object *object, napi_value s
 	napi_get_array_length(call->env, names, &count);
 	for (i = 0; i < count; i++) {
 		char name[MAP_NAME_BYTES];
-		struct bpf_map *map;
 		__u32 max_entries;
 
 		napi_get_element(call->env, names, i, &key);
 		if (!get_string(call, key, "map name", name, sizeof(name)))
 			return false;
-		map = bpf_object__find_map_by_name(object, name);
-		if (!map)
-			return fail_with(call, ENOENT, "the object has no map %s", name);
 		napi_get_property(call->env, sizes, key, &value);
-		if (!get_u32(call, value, name, &max_entries))
+		if (!get_u32(call, value, name, &max_entries) || !set_size(call, name, max_entries))
 			return false;
-		bpf_map__set_max_entries(map, max_entries);
 	}
 	return true;
 }
@@ -153,25 +164,44 @@ static bool adopt_pins(struct call *call, struct bpf_object *object)
 	return true;
 }
 
+/* The sizes in struct weir_layout, and the maps that have them. */
+static const struct {
+	const char *map, *name;
+	size_t offset;
+} layout_sizes[] = {
+	{"weir_inbound4", "inbound4_buckets", offsetof(struct weir_layout, inbound4_buckets)},
+	{"weir_outbound4", "outbound4_buckets", offsetof(struct weir_layout, outbound4_buckets)},
+	{"weir_inbound6", "inbound6_buckets", offsetof(struct weir_layout, inbound6_buckets)},
+	{"weir_outbound6", "outbound6_buckets", offsetof(struct weir_layout, outbound6_buckets)},
+	{"weir_services", "services_max", offsetof(struct weir_layout, services_max)},
+};
+#define LAYOUT_SIZES (sizeof(layout_sizes) / sizeof(layout_sizes[0]))
+
+static __u32 *layout_size(struct weir_layout *layout, size_t i)
+{
+	return (__u32 *)((char *)layout + layout_sizes[i].offset);
+}
+
 /* The layout that the pinned tables were made with, or a new one. `*fresh` = it has to be written
  * after the load. */
-static bool choose_layout(struct call *call, struct bpf_object *object, struct weir_layout *layout,
-			  bool *fresh)
+static bool choose_layout(struct call *call, struct weir_layout *layout, bool *fresh)
 {
-	struct bpf_map *layouts = bpf_object__find_map_by_name(object, "weir_layouts");
-	struct bpf_map *inbound = bpf_object__find_map_by_name(object, "weir_inbound4");
-	struct bpf_map *outbound = bpf_object__find_map_by_name(object, "weir_outbound4");
-	struct bpf_map *services = bpf_object__find_map_by_name(object, "weir_services");
+	struct bpf_map *layouts = find_map("weir_layouts");
 	struct weir_layout wanted = {.version = WEIR_LAYOUT_VERSION};
 	struct timespec made;
 	__u32 zero = 0;
 	int fd, err;
 
-	if (!layouts || !inbound || !outbound || !services)
-		return fail_with(call, EINVAL, "the object lacks a map");
-	wanted.inbound4_buckets = bpf_map__max_entries(inbound);
-	wanted.outbound4_buckets = bpf_map__max_entries(outbound);
-	wanted.services_max = bpf_map__max_entries(services);
+	if (!layouts)
+		return fail_with(call, EINVAL, "no object has a map weir_layouts");
+	for (size_t i = 0; i < LAYOUT_SIZES; i++) {
+		struct bpf_map *map = find_map(layout_sizes[i].map);
+
+		if (!map)
+			return fail_with(call, EINVAL, "no object has a map %s",
+					 layout_sizes[i].map);
+		*layout_size(&wanted, i) = bpf_map__max_entries(map);
+	}
 
 	/* An agent that died before its load was complete left zeros, and empty tables. */
 	*layout = (struct weir_layout){};
@@ -200,19 +230,21 @@ static bool choose_layout(struct call *call, struct bpf_object *object, struct w
 		if (getrandom(layout->hash_key, sizeof(layout->hash_key), 0) < 0)
 			return fail_with(call, errno, "getrandom");
 	}
-	return same(call, "weir_layouts", "version", layout->version, wanted.version) &&
-	       same(call, "weir_layouts", "inbound4_buckets", layout->inbound4_buckets,
-		    wanted.inbound4_buckets) &&
-	       same(call, "weir_layouts", "outbound4_buckets", layout->outbound4_buckets,
-		    wanted.outbound4_buckets) &&
-	       same(call, "weir_layouts", "services_max", layout->services_max,
-		    wanted.services_max);
+	if (!same(call, "weir_layouts", "version", layout->version, wanted.version))
+		return false;
+	for (size_t i = 0; i < LAYOUT_SIZES; i++) {
+		if (!same(call, "weir_layouts", layout_sizes[i].name, *layout_size(layout, i),
+			  *layout_size(&wanted, i)))
+			return false;
+	}
+	return true;
 }
 
 struct constant {
-	const char *name; /* of a `const volatile` variable of the program */
+	const char *name; /* of a `const volatile` variable of the programs */
 	const void *value;
 	size_t size;
+	const char *map; /* NULL = every object has this constant; else those with this map */
 };
 
 /* Where the constant stands in .rodata; -1 = the object has no such constant of this size. */
@@ -237,12 +269,18 @@ static bool set_constants(struct call *call, struct bpf_object *object,
 {
 	const __u64 jiffy = jiffy_ns();
 	const struct constant constants[] = {
-		{"weir_hash_key0", &layout->hash_key[0], sizeof(__u64)},
-		{"weir_hash_key1", &layout->hash_key[1], sizeof(__u64)},
-		{"weir_inbound4_buckets", &layout->inbound4_buckets, sizeof(__u32)},
-		{"weir_outbound4_buckets", &layout->outbound4_buckets, sizeof(__u32)},
-		{"weir_cpus", &cpus, sizeof(cpus)},
-		{"weir_jiffy_ns", &jiffy, sizeof(jiffy)},
+		{"weir_hash_key0", &layout->hash_key[0], sizeof(__u64), NULL},
+		{"weir_hash_key1", &layout->hash_key[1], sizeof(__u64), NULL},
+		{"weir_inbound4_buckets", &layout->inbound4_buckets, sizeof(__u32),
+		 "weir_inbound4"},
+		{"weir_outbound4_buckets", &layout->outbound4_buckets, sizeof(__u32),
+		 "weir_outbound4"},
+		{"weir_inbound6_buckets", &layout->inbound6_buckets, sizeof(__u32),
+		 "weir_inbound6"},
+		{"weir_outbound6_buckets", &layout->outbound6_buckets, sizeof(__u32),
+		 "weir_outbound6"},
+		{"weir_cpus", &cpus, sizeof(cpus), NULL},
+		{"weir_jiffy_ns", &jiffy, sizeof(jiffy), NULL},
 	};
 	struct bpf_map *map, *rodata = NULL;
 	const void *initial;
@@ -265,6 +303,8 @@ static bool set_constants(struct call *call, struct bpf_object *object,
 	for (i = 0; i < sizeof(constants) / sizeof(constants[0]); i++) {
 		long offset = find_constant(bpf_object__btf(object), &constants[i]);
 
+		if (constants[i].map && !bpf_object__find_map_by_name(object, constants[i].map))
+			continue;
 		if (offset < 0 || offset + constants[i].size > size) {
 			free(image);
 			return fail_with(call, EINVAL, "the object has no constant %s of %zu bytes",

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * A SYN becomes a session: the service, a real server by its scheduler, a LIP:port of this node's
- * own pool, and both table entries. The outbound insert, which refuses a key that exists, is the
- * only authority over who owns a LIP:port toward a real server; so ports are reused over real
- * servers and nothing can leak.
+ * A SYN, or a first datagram, becomes a session: the service, a real server by its scheduler, a
+ * LIP:port of this node's own pool, and both table entries. The outbound insert, which refuses a
+ * key that exists, is the only authority over who owns a LIP:port toward a real server; so ports
+ * are reused over real servers and nothing can leak.
  */
 #ifndef WEIR_CREATE_H
 #define WEIR_CREATE_H
@@ -18,13 +18,14 @@
 
 /* The session in the making. Per CPU in a map: both entries would not fit the stack. */
 struct weir_draft {
-	struct weir_session_event4 event; /* the truth, as the other nodes are told of it */
-	struct weir_entry4 index;         /* its inbound entry; the key is the packet's */
+	struct weir_session_event event; /* the truth, as the other nodes are told of it */
+	struct weir_entry index;         /* its inbound entry; the key is the packet's */
 	__u64 supersedes; /* generation of the closed session that holds the key now; 0 = none */
 	__u32 service;    /* index */
 	__u32 now;
-	__u32 sequence; /* the client's initial sequence number */
+	__u32 sequence; /* the client's initial sequence number; 0 for UDP */
 	__u16 flags;    /* of the truth's head */
+	__u8 bound_to;  /* the IP version that the packet must keep; 0 = either */
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -33,36 +34,36 @@ struct {
 	__type(value, struct weir_draft);
 } weir_drafts SEC(".maps");
 
-__noinline int weir_outbound4_insert(const struct weir_truth4 *truth, __u16 flags)
+__noinline int weir_outbound_insert(const struct weir_truth *truth, __u16 flags)
 {
-	return truth ? outbound4_insert(truth, flags, WEIR_SYN) : -EINVAL;
+	return truth ? outbound_insert(truth, flags, WEIR_SYN) : -EINVAL;
 }
 
 /* Names the client's key with a new session: -EEXIST if another CPU has done so meanwhile. */
-__noinline int weir_inbound4_claim(const struct weir_entry4 *entry, __u64 supersedes)
+__noinline int weir_inbound_claim(const struct weir_entry *entry, __u64 supersedes)
 {
 	__u16 flags = WEIR_MODE_FULLNAT << WEIR_MODE_SHIFT;
-	struct inbound4_ref ref = {};
+	struct inbound_ref ref = {};
 
 	if (!entry)
 		return -EINVAL;
-	if (supersedes && !inbound4_find(&entry->key, &ref)) {
+	if (supersedes && !inbound_find(&entry->key, &ref)) {
 		if (ref.slot->generation != supersedes)
 			return -EEXIST;
-		return inbound4_replace(&ref, entry, flags, WEIR_LIVE) ? -EEXIST : 0;
+		return inbound_replace(&ref, entry, flags, WEIR_LIVE) ? -EEXIST : 0;
 	}
-	return inbound4_insert(entry, flags, WEIR_LIVE);
+	return inbound_insert(entry, flags, WEIR_LIVE);
 }
 
 /* Takes back an outbound entry whose client key went to another CPU. */
-__noinline int weir_outbound4_withdraw(const struct weir_truth4 *truth)
+__noinline int weir_outbound_withdraw(const struct weir_truth *truth)
 {
-	struct outbound4_ref ref = {};
+	struct outbound_ref ref = {};
 
-	if (!truth || outbound4_find(&truth->entry.key, &ref) ||
+	if (!truth || outbound_find(&truth->entry.key, &ref) ||
 	    ref.slot->entry.generation != truth->entry.generation)
 		return -ENOENT;
-	return outbound4_remove(&ref);
+	return outbound_remove(&ref);
 }
 
 /* Hybrid logical clock: this node's time in ns, but above every generation that it has made or
@@ -86,15 +87,15 @@ static __always_inline __u64 weir_next_generation(const struct weir_node *node)
 	return __sync_fetch_and_add(last, 1) + 1;
 }
 
-/* Two rounds of the finaliser of MurmurHash3. Without a key, so that every node of a rack makes the
+/* Rounds of the finaliser of MurmurHash3. Without a key, so that every node of a rack makes the
  * same choice. */
-static __always_inline __u32 weir_client_hash(const struct weir_key4 *key)
+static __always_inline __u32 weir_client_hash(const struct weir_key *key)
 {
 	const weir_word *word = (const void *)key;
 	__u64 hash = 0;
 
 #pragma unroll
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < (int)(sizeof(*key) / sizeof(*word)); i++) {
 		hash ^= word[i];
 		hash ^= hash >> 33;
 		hash *= 0xff51afd7ed558ccdULL;
@@ -118,6 +119,17 @@ static __always_inline __u32 weir_turn(const struct weir_draft *draft,
 	return turn ? __sync_fetch_and_add(turn, 1) : 0;
 }
 
+/* Is it still the service that this key asks for? */
+static __always_inline bool weir_serves(const struct weir_service *service,
+					const struct weir_key *key)
+{
+	weir_ip vaddr = weir_ip_of(&service->key.vaddr);
+	__u16 port = bpf_ntohs(key->dport);
+
+	return weir_same_ip(&vaddr, &key->daddr) && service->key.proto == key->proto &&
+	       port >= bpf_ntohs(service->key.vport) && port <= service->vport_max;
+}
+
 /* 0 and the real server's index, or -ENOENT if none takes new sessions, or -EINVAL for an index
  * that points nowhere. */
 static __always_inline int weir_schedule_real(struct weir_draft *draft, __u32 *real)
@@ -127,9 +139,7 @@ static __always_inline int weir_schedule_real(struct weir_draft *draft, __u32 *r
 	struct weir_schedule *schedule;
 	__u64 current, turn;
 
-	if (!service || service->key.vaddr.word[3] != draft->index.key.daddr ||
-	    service->key.vport != draft->index.key.dport ||
-	    service->key.proto != draft->index.key.proto)
+	if (!service || !weir_serves(service, &draft->index.key))
 		return -EINVAL;
 	current = *(volatile __u64 *)&service->schedule;
 	row = current >> 32;
@@ -147,29 +157,80 @@ static __always_inline int weir_schedule_real(struct weir_draft *draft, __u32 *r
 	return 0;
 }
 
-/* The next LIP:port of the pool. Sequential while they are free, so that the time until a port's
- * reuse is long; each CPU starts at a place of its own, so that two rarely try the same one. */
-static __always_inline void weir_next_lport(const struct weir_node *node, __u64 *taken,
-					    struct weir_key4 *key)
-{
-	__u32 ports = node->port_max - node->port_min + 1;
-	__u64 share = (__u64)node->pool4_size * ports / weir_cpus;
-	__u64 candidate = (*taken)++ + share * bpf_get_smp_processor_id();
+/* What a node may give out in the family of a real server: LIPs, and ports of each. */
+struct weir_pool {
+	weir_ip first;
+	__u32 size;       /* LIPs; 0 = nothing */
+	__u32 first_port; /* host order */
+	__u32 ports;      /* so many, `step` apart */
+	__u32 step;
+};
 
-	key->daddr = bpf_htonl(node->pool4 + candidate % node->pool4_size);
-	key->dport = bpf_htons(node->port_min + candidate / node->pool4_size % ports);
+/*
+ * IPv4 real servers may have sessions in both tables, and neither insert sees the other table's
+ * LIP:ports. So where there are such, each table gives out every other port.
+ */
+static __always_inline void weir_pool_for(const struct weir_node *node, weir_ip raddr,
+					  struct weir_pool *pool)
+{
+	struct weir_address real = weir_full(raddr);
+	__u32 ports = node->port_max - node->port_min + 1, skip = 0;
+
+	pool->step = 1;
+	if (weir_is_mapped(&real)) {
+		pool->first = weir_ip_of4(bpf_htonl(node->pool4));
+		pool->size = node->pool4_size;
+		if (node->mixed) {
+			pool->step = 2;
+			skip = WEIR_WIDE;
+		}
+	} else {
+		pool->first = weir_ip_of(&node->pool6);
+		pool->size = node->pool6_size;
+	}
+	pool->first_port = node->port_min + skip;
+	pool->ports = pool->step == 1 ? ports : (ports + 1 - skip) / 2;
+	if (!pool->ports)
+		pool->size = 0;
 }
 
-/* Which group leads to the client: WEIR_EGRESS_CLIENTS if one of its hops is the kernel's choice
- * for this address. */
-__noinline int weir_client_egress(struct xdp_md *ctx, const struct weir_truth4 *truth)
+static __always_inline weir_ip weir_lip(const struct weir_pool *pool, __u32 number)
 {
-	__u32 index = WEIR_EGRESS_CLIENTS;
-	struct weir_egress_group *group = bpf_map_lookup_elem(&weir_egress_groups, &index);
-	struct weir_hop hop = {};
+	weir_ip lip = pool->first;
+#if WEIR_WIDE
+	lip.word[3] = bpf_htonl(bpf_ntohl(lip.word[3]) + number);
+#else
+	lip = bpf_htonl(bpf_ntohl(lip) + number);
+#endif
+	return lip;
+}
 
-	if (!truth || !group ||
-	    weir_fib_hop(ctx, &truth->entry, 0, &hop) != BPF_FIB_LKUP_RET_SUCCESS)
+/* The next LIP:port of the pool. Sequential while they are free, so that the time until a port's
+ * reuse is long; each CPU starts at a place of its own, so that two rarely try the same one. */
+static __always_inline void weir_next_lport(const struct weir_pool *pool, __u64 *taken,
+					    struct weir_key *key)
+{
+	__u64 share = (__u64)pool->size * pool->ports / weir_cpus;
+	__u64 candidate = (*taken)++ + share * bpf_get_smp_processor_id();
+
+	key->daddr = weir_lip(pool, candidate % pool->size);
+	key->dport =
+		bpf_htons(pool->first_port + candidate / pool->size % pool->ports * pool->step);
+}
+
+/* Which group leads to the client: that of its family, if one of the group's hops is the kernel's
+ * choice for this address. */
+__noinline int weir_client_egress(struct xdp_md *ctx, const struct weir_truth *truth)
+{
+	struct weir_egress_group *group;
+	struct weir_hop hop = {};
+	__u32 index;
+
+	if (!truth)
+		return WEIR_EGRESS_KERNEL;
+	index = weir_new_version(&truth->entry) == 4 ? WEIR_EGRESS_CLIENTS4 : WEIR_EGRESS_CLIENTS6;
+	group = bpf_map_lookup_elem(&weir_egress_groups, &index);
+	if (!group || weir_fib_hop(ctx, &truth->entry, 0, &hop) != BPF_FIB_LKUP_RET_SUCCESS)
 		return WEIR_EGRESS_KERNEL;
 	for (__u32 i = 0; i < WEIR_HOPS_MAX; i++) {
 		const struct weir_hop *known = &group->hop[i];
@@ -178,7 +239,7 @@ __noinline int weir_client_egress(struct xdp_md *ctx, const struct weir_truth4 *
 		 * is the same. */
 		if (i < group->hops && !__builtin_memcmp(known->dmac, hop.dmac, ETH_ALEN) &&
 		    (known->vlan || known->ifindex == hop.ifindex))
-			return WEIR_EGRESS_CLIENTS;
+			return index;
 	}
 	return WEIR_EGRESS_KERNEL;
 }
@@ -187,8 +248,8 @@ __noinline int weir_client_egress(struct xdp_md *ctx, const struct weir_truth4 *
 static __always_inline int weir_describe(struct xdp_md *ctx, const struct weir_node *node,
 					 struct weir_draft *draft)
 {
-	struct weir_truth4 *truth = &draft->event.truth;
-	const struct weir_key4 *key = &draft->index.key;
+	struct weir_truth *truth = &draft->event.truth;
+	const struct weir_key *key = &draft->index.key;
 	struct weir_real_server *server;
 	__u32 real = 0;
 	int error = weir_schedule_real(draft, &real);
@@ -198,8 +259,11 @@ static __always_inline int weir_describe(struct xdp_md *ctx, const struct weir_n
 	server = bpf_map_lookup_elem(&weir_real_servers, &real);
 	if (!server || !server->used || server->service != draft->service)
 		return -EINVAL;
-	truth->entry.key.saddr = server->raddr.word[3];
-	truth->entry.key.sport = server->rport;
+	if (WEIR_WIDE && draft->bound_to &&
+	    draft->bound_to != (weir_is_mapped(&server->raddr) ? 4 : 6))
+		return -EPROTONOSUPPORT;
+	truth->entry.key.saddr = weir_ip_of(&server->raddr);
+	truth->entry.key.sport = server->rport ?: key->dport;
 	truth->entry.key.proto = key->proto;
 	truth->entry.new_saddr = key->daddr;
 	truth->entry.new_daddr = key->saddr;
@@ -211,7 +275,8 @@ static __always_inline int weir_describe(struct xdp_md *ctx, const struct weir_n
 	truth->entry.egress = weir_client_egress(ctx, truth);
 	truth->supersedes = draft->supersedes;
 	truth->origin = node->origin;
-	truth->client_isn_fact = WEIR_FACT(0, draft->sequence);
+	if (key->proto == IPPROTO_TCP)
+		truth->client_isn_fact = WEIR_FACT(0, draft->sequence);
 	truth->changed = draft->now;
 	truth->synced = draft->now;
 	draft->index.egress = server->egress;
@@ -223,22 +288,26 @@ static __always_inline int weir_describe(struct xdp_md *ctx, const struct weir_n
 static __always_inline int weir_allocate(const struct weir_node *node,
 					 struct weir_counters *counters, struct weir_draft *draft)
 {
-	struct weir_truth4 *truth = &draft->event.truth;
+	struct weir_truth *truth = &draft->event.truth;
 	__u32 zero = 0;
 	__u64 *taken = bpf_map_lookup_elem(&weir_lports, &zero);
+	struct weir_pool pool;
 	int full = 0;
 
 	if (!taken)
 		return -EINVAL;
+	weir_pool_for(node, truth->entry.key.saddr, &pool);
+	if (!pool.size)
+		return -EADDRINUSE; /* another node claims this pool too */
 	/* Begin anywhere, so that a new incarnation does not meet the ports of the last one. */
 	if (!*taken)
 		*taken = bpf_get_prandom_u32();
 	for (int i = 0; i < WEIR_PORT_PROBES; i++) {
 		int error;
 
-		weir_next_lport(node, taken, &truth->entry.key);
+		weir_next_lport(&pool, taken, &truth->entry.key);
 		weir_set_deltas(&truth->entry);
-		error = weir_outbound4_insert(truth, draft->flags);
+		error = weir_outbound_insert(truth, draft->flags);
 		if (!error)
 			return 0;
 		if (error == -ENOSPC && ++full == WEIR_FULL_TRIES)
@@ -251,11 +320,11 @@ static __always_inline int weir_allocate(const struct weir_node *node,
 }
 
 /* The next sweep sends what the ring could not take. */
-__noinline int weir_mark_unsent(const struct weir_truth4 *truth)
+__noinline int weir_mark_unsent(const struct weir_truth *truth)
 {
-	struct outbound4_ref ref = {};
+	struct outbound_ref ref = {};
 
-	if (!truth || outbound4_find(&truth->entry.key, &ref) ||
+	if (!truth || outbound_find(&truth->entry.key, &ref) ||
 	    ref.slot->entry.generation != truth->entry.generation)
 		return -ENOENT;
 	*(volatile __u32 *)&ref.slot->synced = truth->changed - 1;
@@ -265,7 +334,7 @@ __noinline int weir_mark_unsent(const struct weir_truth4 *truth)
 static __always_inline void weir_tell_created(struct weir_counters *counters,
 					      struct weir_draft *draft)
 {
-	struct weir_session_event4 *event = &draft->event;
+	struct weir_session_event *event = &draft->event;
 
 	if (!(draft->flags & WEIR_FLAG_SHARED))
 		return;
@@ -291,23 +360,22 @@ static __always_inline struct weir_draft *weir_new_draft(void)
 }
 
 /*
- * Creates the session of a SYN from this CPU's draft, in which index.key, supersedes, service, now
- * and sequence are set; completes the draft. Returns 0; -EEXIST or -EBUSY if another CPU made one
- * meanwhile (look it up again); -ENOENT no real server; -EADDRINUSE no LIP:port; -ENOSPC table
- * full; -EINVAL an index points nowhere.
+ * Creates a session from this CPU's draft, in which index.key, supersedes, service, now,
+ * sequence and bound_to are set; completes the draft. Returns 0; -EEXIST or -EBUSY if another CPU
+ * made one meanwhile (look it up again); -ENOENT no real server; -EPROTONOSUPPORT one of the other
+ * family, for a packet that must keep its own; -EADDRINUSE no LIP:port; -ENOSPC table full; -EINVAL
+ * an index points nowhere.
  */
 __noinline int weir_create(struct xdp_md *ctx)
 {
 	__u32 zero = 0;
 	struct weir_counters *counters = weir_cpu_counters();
-	struct weir_node *node = bpf_map_lookup_elem(&weir_nodes, &zero);
+	const struct weir_node *node = weir_this_node();
 	struct weir_draft *draft = bpf_map_lookup_elem(&weir_drafts, &zero);
 	int error;
 
 	if (!counters || !draft || !node || node->port_max < node->port_min)
 		return -EINVAL;
-	if (!node->pool4_size)
-		return -EADDRINUSE; /* another node claims this pool too */
 	error = weir_describe(ctx, node, draft);
 	if (error)
 		return error;
@@ -315,9 +383,9 @@ __noinline int weir_create(struct xdp_md *ctx)
 	if (error)
 		return error;
 	weir_index_of(&draft->event.truth.entry, &draft->index);
-	error = weir_inbound4_claim(&draft->index, draft->supersedes);
+	error = weir_inbound_claim(&draft->index, draft->supersedes);
 	if (error)
-		weir_outbound4_withdraw(&draft->event.truth);
+		weir_outbound_withdraw(&draft->event.truth);
 	else
 		weir_tell_created(counters, draft);
 	return error;

@@ -13,34 +13,37 @@
 
 /* Misses that one CPU tells of in each time slice of 2^6 ticks (67 ms). The rest of a flood has to
  * come again: TCP repeats. */
-#define WEIR_MISS_SHIFT 6
-#define WEIR_MISSES_MAX 64
+#define WEIR_WINDOW_SHIFT 6
+#define WEIR_MISSES_MAX   64
 
-static __always_inline bool weir_may_tell_miss(__u32 now)
+/* May this CPU do it once more in this time slice? */
+static __always_inline bool weir_may(enum weir_budget_kind kind, __u32 most, __u32 now)
 {
-	__u32 zero = 0, window = now >> WEIR_MISS_SHIFT;
-	struct weir_miss_budget *budget = bpf_map_lookup_elem(&weir_miss_budgets, &zero);
+	__u32 index = kind, window = now >> WEIR_WINDOW_SHIFT;
+	struct weir_budget *budget = bpf_map_lookup_elem(&weir_budgets, &index);
 
 	if (!budget)
 		return false;
 	if (budget->window != window)
-		*budget = (struct weir_miss_budget){.window = window};
-	return budget->told++ < WEIR_MISSES_MAX;
+		*budget = (struct weir_budget){.window = window};
+	return budget->spent++ < most;
 }
 
-/* A packet that no session claims: perhaps another node knows its session. */
-static __always_inline void weir_tell_miss(struct weir_counters *counters,
-					   const struct weir_packet *packet, bool inbound)
+/* A packet that no session claims: perhaps another node knows its session. A call of its own: its
+ * stack is not that of the fast path. */
+__noinline int weir_tell_miss(struct weir_counters *counters, const struct weir_packet *packet,
+			      bool inbound)
 {
-	__u32 zero = 0;
-	const struct weir_node *node = bpf_map_lookup_elem(&weir_nodes, &zero);
-	struct weir_miss_event4 event = {.kind = WEIR_EVENT_MISS, .inbound = inbound};
+	const struct weir_node *node = weir_this_node();
+	struct weir_miss_event event = {.kind = WEIR_EVENT_MISS, .inbound = inbound};
 
-	if (!node || !*(volatile __u32 *)&node->lookups || !weir_may_tell_miss(packet->now))
-		return;
+	if (!counters || !packet || !node || !*(volatile __u32 *)&node->lookups ||
+	    !weir_may(WEIR_BUDGET_MISSES, WEIR_MISSES_MAX, packet->now))
+		return 0;
 	event.key = packet->key;
 	if (!bpf_ringbuf_output(&weir_events, &event, sizeof(event), 0))
 		counters->miss_told++;
+	return 0;
 }
 
 #endif

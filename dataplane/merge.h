@@ -33,7 +33,7 @@ enum weir_claim_rank {
 	WEIR_CLAIM_PROVEN,
 };
 
-static inline struct weir_claim weir_claim_of(__u64 head, const struct weir_truth4 *truth)
+static inline struct weir_claim weir_claim_of(__u64 head, const struct weir_truth *truth)
 {
 	return (struct weir_claim){
 		.generation = truth->entry.generation,

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include "table_family.h"
 #include "table_jobs.h"
 
 #define MERGE_TEST_MAX (64u << 20) /* bytes of an input or an output */
@@ -31,20 +32,27 @@ struct merge_test_answer {
 
 struct merge_test_tables {
 	__u64 hash_key[2];
-	__u32 inbound4_buckets;
-	__u32 outbound4_buckets;
+	__u32 buckets; /* of each */
+	__u32 pad;
 };
 
 static int begin(const struct merge_test_tables *tables, size_t length)
 {
 	const struct weir_layout layout = {
 		.version = WEIR_LAYOUT_VERSION,
-		.inbound4_buckets = tables->inbound4_buckets,
-		.outbound4_buckets = tables->outbound4_buckets,
+		.inbound4_buckets = tables->buckets,
+		.outbound4_buckets = tables->buckets,
+		.inbound6_buckets = tables->buckets,
+		.outbound6_buckets = tables->buckets,
 		.hash_key = {tables->hash_key[0], tables->hash_key[1]},
 	};
 
-	return length == sizeof(*tables) ? weir_tables_map(-1, -1, &layout) : -EINVAL;
+	int err;
+
+	if (length != sizeof(*tables))
+		return -EINVAL;
+	err = weir_narrow.map(-1, -1, &layout);
+	return err ? err : weir_wide.map(-1, -1, &layout);
 }
 
 /* Buffers of exactly these sizes: a read or write beyond is found by the address sanitizer. */

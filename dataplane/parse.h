@@ -1,162 +1,318 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/*
- * From a frame to a flow key. A step of the director either decides, by returning an XDP verdict,
- * or passes on, by returning WEIR_NEXT.
- */
+/* From a frame to a flow key. */
 #ifndef WEIR_PARSE_H
 #define WEIR_PARSE_H
 
-#include <linux/if_ether.h>
-#include <linux/in.h>
-#include <linux/ip.h>
-#include <linux/tcp.h>
-#include <bpf/bpf_endian.h>
-#include "maps.h"
-#include "table_words.h"
+#include "packet.h"
 
-#define WEIR_NEXT -1 /* no verdict yet */
-
-#define WEIR_VLAN_TAG      4 /* bytes */
-#define WEIR_VLAN_TAGS_MAX 2 /* 802.1Q, or 802.1ad around 802.1Q */
-
-#define WEIR_IP_OFFSET_MAX (ETH_HLEN + WEIR_VLAN_TAGS_MAX * WEIR_VLAN_TAG)
-
-/* Byte 13 of the TCP header (RFC 9293 section 3.1). */
-#define WEIR_TCP_FIN 0x01
-#define WEIR_TCP_SYN 0x02
-#define WEIR_TCP_RST 0x04
-#define WEIR_TCP_ACK 0x10
-/* A SYN/ACK may carry other bits, but no RST. */
-#define WEIR_TCP_SYNACK      (WEIR_TCP_SYN | WEIR_TCP_ACK)
-#define WEIR_TCP_SYNACK_MASK (WEIR_TCP_SYNACK | WEIR_TCP_RST)
-
-#define WEIR_IP_FRAGMENT 0x3fff /* more-fragments bit and fragment offset */
-#define WEIR_IP_TCP_MIN  40     /* IPv4 and TCP headers without options, bytes */
-
-/* Takes from the verifier what it knows of `value`, by way of a word that it does not know: it
- * would follow the rest of the program once for each value. The value stays as it is. */
-#define weir_forget(value, unknown)                                                                \
-	asm volatile("%0 ^= %1; %0 ^= %1" : "+r"(value) : "r"((__u64)(unknown)))
-
-/* What is known of the frame at hand. Without pointers, so that functions which the verifier checks
- * on their own can take it. */
-struct weir_packet {
-	struct weir_key4 key; /* as received */
-	__u64 now;            /* tick; the table holds its lower 32 bits */
-	__u32 sequence;
-	__u32 acknowledgement;
-	__u16 length; /* of the layer-3 packet, bytes */
-	__u8 tags;    /* bytes of VLAN tags between the Ethernet and the IP header */
-	__u8 tcp_flags;
-	__u8 ttl;
-};
-
-static __always_inline struct weir_counters *weir_cpu_counters(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&weir_counters, &zero);
-}
-
-static __always_inline int weir_drop(__u64 *reason)
-{
-	(*reason)++;
-	return XDP_DROP;
-}
-
-static __always_inline int weir_pass(struct weir_counters *counters)
-{
-	counters->passed_foreign++;
-	return XDP_PASS;
-}
-
-static __always_inline struct weir_address weir_address_of4(__be32 address)
-{
-	return (struct weir_address){{0, 0, bpf_htonl(0xffff), address}};
-}
-
-/* One of WEIR_OWN_*, or 0 for an address that is not weir's. */
-static __always_inline __u32 weir_owner(__be32 address)
-{
-	struct weir_prefix prefix = {.length = 128, .address = weir_address_of4(address)};
-	__u32 *own = bpf_map_lookup_elem(&weir_prefixes, &prefix);
-
-	return own ? *own : 0;
-}
-
-/* A packet that weir cannot translate: dropped for `reason` if it is for one of weir's addresses,
- * so that the kernel neither answers nor returns it to the router; the kernel's otherwise. */
-static __always_inline int weir_refuse(const struct weir_packet *packet,
-				       struct weir_counters *counters, __u64 *reason)
-{
-	return weir_owner(packet->key.daddr) ? weir_drop(reason) : weir_pass(counters);
-}
-
-/* Offset of the IPv4 header behind up to two VLAN tags, or 0 if there is none. */
-static __always_inline __u32 weir_parse_ethernet(void *data, void *data_end)
+/* Offset of the layer-3 header behind up to two VLAN tags; 0: the frame ends before. */
+static __always_inline __u32 weir_parse_ethernet(void *data, void *data_end, __be16 *ethertype)
 {
 	struct ethhdr *eth = data;
 	__u32 offset = sizeof(*eth);
-	__be16 ethertype;
 
 	if (data + offset > data_end)
 		return 0;
-	ethertype = eth->h_proto;
+	*ethertype = eth->h_proto;
 #pragma unroll
 	for (int i = 0; i < WEIR_VLAN_TAGS_MAX; i++) {
-		if (ethertype != bpf_htons(ETH_P_8021Q) && ethertype != bpf_htons(ETH_P_8021AD))
+		if (*ethertype != bpf_htons(ETH_P_8021Q) && *ethertype != bpf_htons(ETH_P_8021AD))
 			break;
 		if (data + offset + WEIR_VLAN_TAG > data_end)
 			return 0;
-		ethertype = *(__be16 *)(data + offset +
-					2); /* behind the two bytes of tag control information */
+		*ethertype = *(__be16 *)(data + offset +
+					 2); /* behind the two bytes of tag control information */
 		offset += WEIR_VLAN_TAG;
 	}
-	return ethertype == bpf_htons(ETH_P_IP) ? offset : 0;
+	return offset;
 }
 
-/* Fills `packet` from an IPv4 TCP segment. Everything else gets its verdict here. */
-static __always_inline int weir_parse(struct xdp_md *ctx, struct weir_counters *counters,
-				      struct weir_packet *packet)
+/* The combinations of flags that a TCP sends, PSH and above left aside: a bit for each (as in
+ * Linux, tcp_valid_flags of nf_conntrack_proto_tcp.c). */
+#define WEIR_TCP_BIT(flags) (1ULL << (flags))
+#define WEIR_TCP_VALID                                                                             \
+	(WEIR_TCP_BIT(WEIR_TCP_SYN) | WEIR_TCP_BIT(WEIR_TCP_SYN | WEIR_TCP_URG) |                  \
+	 WEIR_TCP_BIT(WEIR_TCP_SYNACK) | WEIR_TCP_BIT(WEIR_TCP_RST) |                              \
+	 WEIR_TCP_BIT(WEIR_TCP_RST | WEIR_TCP_ACK) | WEIR_TCP_BIT(WEIR_TCP_FIN | WEIR_TCP_ACK) |   \
+	 WEIR_TCP_BIT(WEIR_TCP_FIN | WEIR_TCP_ACK | WEIR_TCP_URG) | WEIR_TCP_BIT(WEIR_TCP_ACK) |   \
+	 WEIR_TCP_BIT(WEIR_TCP_ACK | WEIR_TCP_URG))
+#define WEIR_TCP_JUDGED 0x37
+
+static __always_inline bool weir_tcp_flags_valid(__u8 flags)
+{
+	return WEIR_TCP_VALID >> (flags & WEIR_TCP_JUDGED) & 1;
+}
+
+/* Fills `packet` from its TCP or UDP header; `short_of_it` counts those that do not hold all of it.
+ * All else of the packet is known. */
+static __always_inline int weir_parse_transport(struct xdp_md *ctx, struct weir_counters *counters,
+						struct weir_packet *packet, __u64 *short_of_it)
+{
+	void *data_end = (void *)(long)ctx->data_end, *header;
+	__u32 bytes = packet->length - packet->ip_bytes;
+	__u64 offset = weir_transport_offset(packet);
+
+	weir_forget(offset, packet->now);
+	if (offset > WEIR_TRANSPORT_MAX)
+		return weir_refuse(packet, counters, &counters->drop_malformed);
+	header = (void *)(long)ctx->data + offset;
+	if (packet->key.proto == IPPROTO_TCP) {
+		struct tcphdr *tcp = header;
+
+		if ((void *)(tcp + 1) > data_end || tcp->doff * 4u > bytes)
+			return weir_refuse(packet, counters, short_of_it);
+		if (tcp->doff < 5)
+			return weir_refuse(packet, counters, &counters->drop_malformed);
+		packet->key.sport = tcp->source;
+		packet->key.dport = tcp->dest;
+		packet->sequence = bpf_ntohl(tcp->seq);
+		packet->acknowledgement = bpf_ntohl(tcp->ack_seq);
+		packet->tcp_flags = ((__u8 *)tcp)[13];
+		return weir_tcp_flags_valid(packet->tcp_flags)
+			       ? WEIR_NEXT
+			       : weir_refuse(packet, counters, &counters->drop_tcp_flags);
+	} else {
+		struct udphdr *udp = header;
+
+		if ((void *)(udp + 1) > data_end || bytes < sizeof(*udp))
+			return weir_refuse(packet, counters, short_of_it);
+		if (bpf_ntohs(udp->len) < sizeof(*udp) ||
+		    (bpf_ntohs(udp->len) > bytes && !packet->fragment))
+			return weir_refuse(packet, counters, &counters->drop_malformed);
+		packet->key.sport = udp->source;
+		packet->key.dport = udp->dest;
+		if (!udp->check && packet->version == 6)
+			return weir_refuse(packet, counters, &counters->drop_udp_checksum);
+		if (!udp->check)
+			packet->bound = WEIR_BOUND_CHECKSUM;
+		return WEIR_NEXT;
+	}
+}
+
+#if WEIR_WIDE
+#define WEIR_OPTION_END          0
+#define WEIR_OPTION_NOTHING      1
+#define WEIR_OPTION_LOOSE_ROUTE  131
+#define WEIR_OPTION_STRICT_ROUTE 137
+#define WEIR_OPTIONS_MAX         40 /* bytes */
+
+/* 1 if the IPv4 options in the frame from `at` up to `end` have a source route that still leads on
+ * (RFC 791 section 3.1). */
+__noinline int weir_is_source_routed(struct xdp_md *ctx, __u32 at, __u32 end)
+{
+	for (int i = 0; i < WEIR_OPTIONS_MAX && at < end; i++) {
+		__u8 option[3]; /* type, length, pointer */
+
+		if (bpf_xdp_load_bytes(ctx, at, option, sizeof(option)) ||
+		    option[0] == WEIR_OPTION_END)
+			return 0;
+		if (option[0] == WEIR_OPTION_LOOSE_ROUTE || option[0] == WEIR_OPTION_STRICT_ROUTE)
+			return option[2] <= option[1] && at + option[1] <= end;
+		at += option[0] == WEIR_OPTION_NOTHING ? 1 : option[1];
+	}
+	return 0;
+}
+#endif
+
+static __always_inline int weir_parse_ip4(struct xdp_md *ctx, struct weir_counters *counters,
+					  struct weir_packet *packet, __u64 offset)
+{
+	void *data_end = (void *)(long)ctx->data_end;
+	struct iphdr *ip = (void *)(long)ctx->data + offset;
+	const struct weir_node *node;
+
+	if ((void *)(ip + 1) > data_end)
+		return weir_pass(counters);
+	packet->version = 4;
+	packet->length = bpf_ntohs(ip->tot_len);
+	packet->key.saddr = weir_ip_of4(ip->saddr);
+	packet->key.daddr = weir_ip_of4(ip->daddr);
+	packet->key.proto = ip->protocol;
+	packet->ttl = ip->ttl;
+	packet->whole = !!(ip->frag_off & bpf_htons(WEIR_IP_DF));
+	packet->ip_bytes = ip->ihl * 4;
+
+	if (ip->version != 4 || ip->ihl < 5 || packet->length < packet->ip_bytes ||
+	    packet->length > bpf_xdp_get_buff_len(ctx) - offset)
+		return weir_refuse(packet, counters, &counters->drop_malformed);
+	if (ip->frag_off & bpf_htons(WEIR_IP_FRAGMENT)) {
+		packet->fragment = bpf_ntohs(ip->frag_off) & WEIR_IP_FRAGMENT;
+		packet->id = bpf_ntohs(ip->id);
+	}
+	if (ip->ihl > 5) {
+		node = weir_this_node();
+		if (node && node->options == WEIR_OPTIONS_DROP)
+			return weir_refuse(packet, counters, &counters->drop_options);
+#if WEIR_WIDE
+		if (weir_is_source_routed(ctx, offset + sizeof(*ip), offset + packet->ip_bytes))
+			packet->bound = WEIR_BOUND_ROUTE;
+#endif
+	}
+	return WEIR_NEXT;
+}
+
+#if WEIR_WIDE
+/* Beside the result of weir_skip_extensions(). */
+#define WEIR_EXTENSION_FRAGMENT (1 << 24) /* what follows is the fragment header of a fragment */
+#define WEIR_EXTENSION_OPTIONS  (1 << 25) /* there are others than fragment headers */
+#define WEIR_EXTENSION_ROUTED   (1 << 26) /* a routing header has segments left */
+
+static __always_inline bool weir_is_extension(__u8 next)
+{
+	return next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_DSTOPTS ||
+	       next == IPPROTO_FRAGMENT;
+}
+
+/*
+ * Walks the extension headers (RFC 8200 section 4) behind the IPv6 header at `offset`, beginning
+ * with one of type `next`, and up to a fragment's. Returns the type of what follows them, its
+ * distance from the IPv6 header << 8 (at most WEIR_IP_BYTES_MAX), and WEIR_EXTENSION_*. -EINVAL:
+ * the packet ends before; -E2BIG: they are too long.
+ */
+__noinline int weir_skip_extensions(struct xdp_md *ctx, __u32 offset, __u32 next)
+{
+	__u32 at = sizeof(struct ipv6hdr), beside = 0;
+
+	for (int i = 0; i < WEIR_EXTENSIONS_MAX; i++) {
+		__u8 head[4];
+
+		if (!weir_is_extension(next))
+			break;
+		if (bpf_xdp_load_bytes(ctx, offset + at, head, sizeof(head)))
+			return -EINVAL;
+		if (next == IPPROTO_FRAGMENT) {
+			/* One that is all of its packet is none (RFC 6946). */
+			if (head[2] || head[3] & 0xf9)
+				return WEIR_EXTENSION_FRAGMENT | beside | at << 8 | next;
+			head[1] = 0;
+		} else {
+			beside |= WEIR_EXTENSION_OPTIONS;
+			if (next == IPPROTO_ROUTING && head[3])
+				beside |= WEIR_EXTENSION_ROUTED;
+		}
+		next = head[0];
+		at += (head[1] + 1) * 8;
+		if (at > WEIR_IP_BYTES_MAX)
+			return -E2BIG;
+	}
+	return beside | at << 8 | next;
+}
+
+/* Reads the extension headers of the IPv6 packet at `offset`, which begin with one of type
+ * key.proto; sets key.proto, ip_bytes, bound, fragment and id. WEIR_EXTENSION_OPTIONS if there are
+ * options, otherwise 0; -EINVAL as weir_skip_extensions(); -E2BIG: too many or too long. */
+static __always_inline int weir_read_extensions(struct xdp_md *ctx, struct weir_packet *packet,
+						__u32 offset)
+{
+	int behind = weir_skip_extensions(ctx, offset, packet->key.proto);
+
+	if (behind < 0)
+		return behind;
+	packet->key.proto = behind;
+	packet->ip_bytes = behind >> 8;
+	if (behind & WEIR_EXTENSION_ROUTED)
+		packet->bound = WEIR_BOUND_ROUTE;
+	if (behind & WEIR_EXTENSION_FRAGMENT) {
+		struct weir_fragment_header header;
+
+		if (bpf_xdp_load_bytes(ctx, offset + packet->ip_bytes, &header, sizeof(header)))
+			return -EINVAL;
+		packet->key.proto = header.next;
+		packet->ip_bytes += sizeof(header);
+		packet->fragment = bpf_ntohs(header.place) >> 3;
+		if (header.place & bpf_htons(WEIR_PLACE_MORE))
+			packet->fragment |= WEIR_IP_MORE;
+		packet->id = bpf_ntohl(header.id);
+	}
+	if (weir_is_extension(packet->key.proto) || packet->ip_bytes > WEIR_IP_BYTES_MAX)
+		return -E2BIG;
+	return behind & WEIR_EXTENSION_OPTIONS;
+}
+
+static __always_inline int weir_parse_ip6(struct xdp_md *ctx, struct weir_counters *counters,
+					  struct weir_packet *packet, __u64 offset)
+{
+	void *data_end = (void *)(long)ctx->data_end;
+	struct ipv6hdr *ip = (void *)(long)ctx->data + offset;
+	const struct weir_node *node;
+	__u32 length;
+	int options;
+
+	if ((void *)(ip + 1) > data_end)
+		return weir_pass(counters);
+	packet->version = 6;
+	length = sizeof(*ip) + bpf_ntohs(ip->payload_len);
+	packet->length = length;
+	__builtin_memcpy(&packet->key.saddr, &ip->saddr, sizeof(ip->saddr));
+	__builtin_memcpy(&packet->key.daddr, &ip->daddr, sizeof(ip->daddr));
+	packet->key.proto = ip->nexthdr;
+	packet->ttl = ip->hop_limit;
+	packet->whole = 1;
+	packet->ip_bytes = sizeof(*ip);
+
+	/* An IPv4-mapped address is none of the wire's (RFC 4291 section 2.5.5.2): it would be
+	 * taken for the IPv4 one in the tables. */
+	if (ip->version != 6 || length > bpf_xdp_get_buff_len(ctx) - offset ||
+	    weir_is_mapped(&packet->key.saddr) || weir_is_mapped(&packet->key.daddr))
+		return weir_refuse(packet, counters, &counters->drop_malformed);
+	if (!weir_is_extension(ip->nexthdr))
+		return WEIR_NEXT;
+	options = weir_read_extensions(ctx, packet, offset);
+	if (options == -E2BIG)
+		return weir_refuse(packet, counters, &counters->drop_extension);
+	if (options < 0 || packet->length < packet->ip_bytes)
+		return weir_refuse(packet, counters, &counters->drop_malformed);
+	node = weir_this_node();
+	if (options && node && node->options == WEIR_OPTIONS_DROP)
+		return weir_refuse(packet, counters, &counters->drop_options);
+	return WEIR_NEXT;
+}
+#endif
+
+/* Fills `packet` from the Ethernet and the IP header. What is no IP packet gets its verdict here.
+ */
+static __always_inline int weir_parse_ip(struct xdp_md *ctx, struct weir_counters *counters,
+					 struct weir_packet *packet)
 {
 	void *data = (void *)(long)ctx->data;
 	void *data_end = (void *)(long)ctx->data_end;
-	__u64 offset = weir_parse_ethernet(data, data_end);
-	struct iphdr *ip;
-	struct tcphdr *tcp;
+	__be16 ethertype = 0;
+	__u64 offset = weir_parse_ethernet(data, data_end, &ethertype);
 
 	weir_forget(offset, packet->now);
 	if (!offset || offset > WEIR_IP_OFFSET_MAX)
 		return weir_pass(counters);
-	ip = data + offset;
-	tcp = (void *)(ip + 1);
-	if ((void *)(ip + 1) > data_end)
-		return weir_pass(counters);
 	packet->tags = offset - sizeof(struct ethhdr);
-	packet->length = bpf_ntohs(ip->tot_len);
-	packet->key.saddr = ip->saddr;
-	packet->key.daddr = ip->daddr;
-	packet->key.proto = ip->protocol;
-	packet->ttl = ip->ttl;
+	if (ethertype == bpf_htons(ETH_P_IP))
+		return weir_parse_ip4(ctx, counters, packet, offset);
+	if (ethertype != bpf_htons(ETH_P_IPV6))
+		return weir_pass(counters);
+#if WEIR_WIDE
+	return weir_parse_ip6(ctx, counters, packet, offset);
+#else
+	return weir_hand_to(ctx, counters, WEIR_STAGE_DIRECTOR6);
+#endif
+}
 
-	if (ip->version != 4 || ip->ihl < 5)
-		return weir_refuse(packet, counters, &counters->drop_malformed);
-	if (ip->protocol != IPPROTO_TCP)
+/* Fills `packet` from a TCP segment or a UDP datagram. Everything else gets its verdict here, or
+ * from another program. */
+static __always_inline int weir_parse(struct xdp_md *ctx, struct weir_counters *counters,
+				      struct weir_packet *packet)
+{
+	int verdict = weir_parse_ip(ctx, counters, packet);
+
+	if (verdict != WEIR_NEXT)
+		return verdict;
+	if (packet->fragment)
+		return weir_hand_own_to(ctx, counters, packet,
+					packet->version == 4 ? WEIR_STAGE_FRAGMENT4
+							     : WEIR_STAGE_FRAGMENT6);
+	if (packet->key.proto == (packet->version == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6))
+		return weir_hand_own_to(ctx, counters, packet,
+					packet->version == 4 ? WEIR_STAGE_ICMP4 : WEIR_STAGE_ICMP6);
+	if (packet->key.proto != IPPROTO_TCP && packet->key.proto != IPPROTO_UDP)
 		return weir_refuse(packet, counters, &counters->drop_protocol);
-	if (ip->frag_off & bpf_htons(WEIR_IP_FRAGMENT))
-		return weir_refuse(packet, counters, &counters->drop_fragment);
-	if (ip->ihl != 5)
-		return weir_refuse(packet, counters, &counters->drop_ip_options);
-	if ((void *)(tcp + 1) > data_end || packet->length < WEIR_IP_TCP_MIN ||
-	    packet->length > bpf_xdp_get_buff_len(ctx) - offset || tcp->doff < 5)
-		return weir_refuse(packet, counters, &counters->drop_malformed);
-
-	packet->key.sport = tcp->source;
-	packet->key.dport = tcp->dest;
-	packet->sequence = bpf_ntohl(tcp->seq);
-	packet->acknowledgement = bpf_ntohl(tcp->ack_seq);
-	packet->tcp_flags = ((__u8 *)tcp)[13];
-	return WEIR_NEXT;
+	return weir_parse_transport(ctx, counters, packet, &counters->drop_malformed);
 }
 
 #endif

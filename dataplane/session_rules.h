@@ -4,13 +4,13 @@
 #define WEIR_SESSION_RULES_H
 
 #include <stdbool.h>
+#include "family.h"
 #include "table_words.h"
-#include "weir.h"
 
 /* The key of the session's other entry: the new tuple, reversed. */
-static inline struct weir_key4 weir_other_key(const struct weir_entry4 *entry)
+static inline struct weir_key weir_other_key(const struct weir_entry *entry)
 {
-	return (struct weir_key4){
+	return (struct weir_key){
 		.saddr = entry->new_daddr,
 		.daddr = entry->new_saddr,
 		.sport = entry->new_dport,
@@ -29,6 +29,24 @@ static __always_inline __u16 weir_fold(__u64 sum)
 	return (sum & 0xffff) + (sum >> 16);
 }
 
+/* Unfolded. What marks an address as IPv4-mapped adds 0xffff, which is 0: a mapped address adds as
+ * much as the IPv4 one. */
+static __always_inline __u64 weir_sum_ip(weir_ip address)
+{
+	struct weir_address full = weir_full(address);
+
+	return (__u64)full.word[0] + full.word[1] + full.word[2] + full.word[3];
+}
+
+/* Of the complement: what taking the address away adds. */
+static __always_inline __u64 weir_sum_not_ip(weir_ip address)
+{
+	struct weir_address full = weir_full(address);
+
+	return (__u64)(__u32)~full.word[0] + (__u32)~full.word[1] + (__u32)~full.word[2] +
+	       (__u32)~full.word[3];
+}
+
 /* TTL 1, the upper byte of its word, as that word is in memory. */
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define WEIR_TTL_ONE 0x0001
@@ -37,20 +55,19 @@ static __always_inline __u16 weir_fold(__u64 sum)
 #endif
 
 /* The constant differences between an entry's key and its new tuple. */
-static __always_inline void weir_set_deltas(struct weir_entry4 *entry)
+static __always_inline void weir_set_deltas(struct weir_entry *entry)
 {
-	__u64 addresses = (__u64)(__u32)~entry->key.saddr + entry->new_saddr +
-			  (__u32)~entry->key.daddr + entry->new_daddr;
+	__u64 addresses = weir_sum_not_ip(entry->key.saddr) + weir_sum_ip(entry->new_saddr) +
+			  weir_sum_not_ip(entry->key.daddr) + weir_sum_ip(entry->new_daddr);
 	__u64 ports = (__u64)(__u16)~entry->key.sport + entry->new_sport +
 		      (__u16)~entry->key.dport + entry->new_dport;
 
-	entry->l3_delta = weir_fold(addresses + (__u16)~WEIR_TTL_ONE);
+	entry->l3_delta = WEIR_WIDE ? 0 : weir_fold(addresses + (__u16)~WEIR_TTL_ONE);
 	entry->l4_delta = weir_fold(addresses + ports);
 }
 
 /* Completes `index`, the inbound entry of a truth: all but its egress. */
-static __always_inline void weir_index_of(const struct weir_entry4 *truth,
-					  struct weir_entry4 *index)
+static __always_inline void weir_index_of(const struct weir_entry *truth, struct weir_entry *index)
 {
 	index->generation = truth->generation;
 	index->new_saddr = truth->key.daddr;

@@ -51,22 +51,25 @@
  *
  * Template by inclusion. The includer defines WEIR_HASH_KEY0 and WEIR_HASH_KEY1 (the 128-bit key of
  * the hash) before the first inclusion, and before each one:
- *     WEIR_TABLE            inbound4           prefix of all names: inbound4_find() ...
- *     WEIR_SLOT             struct weir_entry4 begins with the key
- *     WEIR_KEY              struct weir_key4   whole 64-bit words, also aligned to them
- *     WEIR_BUCKET           struct weir_inbound4_bucket
+ *     WEIR_TABLE            inbound            prefix of all names: inbound_find() ...
+ *     WEIR_SLOT             struct weir_entry  begins with the key
+ *     WEIR_BUCKET           struct weir_inbound_bucket
  *     WEIR_TABLE_BUCKETS    number of buckets
  *     WEIR_TABLE_BUCKET(i)  pointer to bucket i, or NULL
- * All of these are undefined again at the end.
+ * All of these are undefined again at the end. The family, and so the width of the keys, is that of
+ * the translation unit (family.h).
  */
 #ifndef WEIR_TABLE_COMMON
 #define WEIR_TABLE_COMMON
 
+#include "family.h"
 #include "table_words.h"
 
-static __always_inline __u64 weir_hash4(const struct weir_key4 *key)
+#define WEIR_KEY_WORDS ((int)(sizeof(struct weir_key) / sizeof(__u64)))
+
+static __always_inline __u64 weir_hash_key(const struct weir_key *key)
 {
-	return weir_hash(key, sizeof(*key) / sizeof(__u64), WEIR_HASH_KEY0, WEIR_HASH_KEY1);
+	return weir_hash(key, WEIR_KEY_WORDS, WEIR_HASH_KEY0, WEIR_HASH_KEY1);
 }
 
 #define WEIR_PASTE_EXPANDED(prefix, name) prefix##_##name
@@ -75,7 +78,6 @@ static __always_inline __u64 weir_hash4(const struct weir_key4 *key)
 
 #define WEIR_NAME(name) WEIR_PASTE(WEIR_TABLE, name)
 #define WEIR_REF        struct WEIR_NAME(ref)
-#define WEIR_KEY_WORDS  ((int)(sizeof(WEIR_KEY) / sizeof(__u64)))
 #define WEIR_SLOT_WORDS ((int)(sizeof(WEIR_SLOT) / sizeof(__u64)))
 
 /* One occupant of one slot. Valid for the run of the program that looked it up, no longer. */
@@ -100,8 +102,9 @@ static __always_inline __u64 *WEIR_NAME(head)(WEIR_BUCKET *bucket, __u32 i)
 }
 
 /* Does the key live in slot i? 0, -ENOENT, -EBUSY. */
-static __always_inline int WEIR_NAME(find_at)(WEIR_BUCKET *bucket, __u32 i, const WEIR_KEY *key,
-					      __u16 fingerprint, WEIR_REF *ref)
+static __always_inline int WEIR_NAME(find_at)(WEIR_BUCKET *bucket, __u32 i,
+					      const struct weir_key *key, __u16 fingerprint,
+					      WEIR_REF *ref)
 {
 	__u64 head = weir_load(WEIR_NAME(head)(bucket, i));
 
@@ -119,7 +122,7 @@ static __always_inline int WEIR_NAME(find_at)(WEIR_BUCKET *bucket, __u32 i, cons
 	return 0;
 }
 
-static __always_inline int WEIR_NAME(find_in)(WEIR_BUCKET *bucket, const WEIR_KEY *key,
+static __always_inline int WEIR_NAME(find_in)(WEIR_BUCKET *bucket, const struct weir_key *key,
 					      __u16 fingerprint, WEIR_REF *ref)
 {
 	int missing = -ENOENT;
@@ -141,9 +144,9 @@ static __always_inline int WEIR_NAME(find_in)(WEIR_BUCKET *bucket, const WEIR_KE
 
 /* 0 = found, `ref` is set; -ENOENT; -EBUSY = perhaps it is being written at this moment; -EFAULT =
  * the table is smaller than WEIR_TABLE_BUCKETS says (never). */
-static __always_inline int WEIR_NAME(find)(const WEIR_KEY *key, WEIR_REF *ref)
+static __always_inline int WEIR_NAME(find)(const struct weir_key *key, WEIR_REF *ref)
 {
-	__u64 hash = weir_hash(key, WEIR_KEY_WORDS, WEIR_HASH_KEY0, WEIR_HASH_KEY1);
+	__u64 hash = weir_hash_key(key);
 	__u16 fingerprint = weir_fingerprint(hash);
 	WEIR_BUCKET *bucket = WEIR_TABLE_BUCKET(weir_first_bucket(hash, WEIR_TABLE_BUCKETS));
 	int first, second;
@@ -163,17 +166,17 @@ static __always_inline int WEIR_NAME(find)(const WEIR_KEY *key, WEIR_REF *ref)
 	return second == -ENOENT ? first : second;
 }
 
-/* find(), and a copy of the entry's first line that belongs to one occupant. Returns as find()
- * does; -EBUSY also when the occupant changed twice while it was copied. */
-static __always_inline int WEIR_NAME(read)(const WEIR_KEY *key, WEIR_REF *ref,
-					   struct weir_entry4 *copy)
+/* find(), and a copy of the entry, without the rest of a truth, that belongs to one occupant.
+ * Returns as find() does; -EBUSY also when the occupant changed twice while it was copied. */
+static __always_inline int WEIR_NAME(read)(const struct weir_key *key, WEIR_REF *ref,
+					   struct weir_entry *copy)
 {
 	for (int tries = 0; tries < 2; tries++) {
 		int err = WEIR_NAME(find)(key, ref);
 
 		if (err)
 			return err;
-		*copy = *(const struct weir_entry4 *)ref->slot;
+		*copy = *(const struct weir_entry *)ref->slot;
 		if (WEIR_NAME(holds)(ref))
 			return 0;
 	}
@@ -235,7 +238,7 @@ static __always_inline void WEIR_NAME(release)(const WEIR_REF *claim)
 
 /* Another entry with this key in the bucket? 0, -EEXIST (live), -EBUSY (the same fingerprint is
  * being written). */
-static __always_inline int WEIR_NAME(twin_in)(WEIR_BUCKET *bucket, const WEIR_KEY *key,
+static __always_inline int WEIR_NAME(twin_in)(WEIR_BUCKET *bucket, const struct weir_key *key,
 					      __u16 fingerprint, const __u64 *own)
 {
 	WEIR_REF twin;
@@ -260,8 +263,8 @@ static __always_inline int WEIR_NAME(twin_in)(WEIR_BUCKET *bucket, const WEIR_KE
  */
 static __always_inline int WEIR_NAME(insert)(const WEIR_SLOT *body, __u16 flags, __u8 state)
 {
-	const WEIR_KEY *key = (const WEIR_KEY *)body;
-	__u64 hash = weir_hash(key, WEIR_KEY_WORDS, WEIR_HASH_KEY0, WEIR_HASH_KEY1);
+	const struct weir_key *key = (const struct weir_key *)body;
+	__u64 hash = weir_hash_key(key);
 	__u16 fingerprint = weir_fingerprint(hash);
 	WEIR_BUCKET *first = WEIR_TABLE_BUCKET(weir_first_bucket(hash, WEIR_TABLE_BUCKETS));
 	WEIR_BUCKET *second = WEIR_TABLE_BUCKET(weir_second_bucket(hash, WEIR_TABLE_BUCKETS));
@@ -359,11 +362,9 @@ static __always_inline int WEIR_NAME(learn)(const WEIR_REF *ref, __u64 *fact, __
 
 #undef WEIR_NAME
 #undef WEIR_REF
-#undef WEIR_KEY_WORDS
 #undef WEIR_SLOT_WORDS
 #undef WEIR_TABLE
 #undef WEIR_SLOT
-#undef WEIR_KEY
 #undef WEIR_BUCKET
 #undef WEIR_TABLE_BUCKETS
 #undef WEIR_TABLE_BUCKET

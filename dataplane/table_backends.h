@@ -6,27 +6,51 @@
 #ifndef WEIR_TABLE_BACKENDS_H
 #define WEIR_TABLE_BACKENDS_H
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
-#include "table_user.h"
+#include "table_pair.h"
 
-/* Open addressing, at most half full. */
+/* Of this family. Open addressing, at most half full. */
 static struct {
-	struct weir_backend4 *entries; /* proto 0 = free */
+	struct weir_backend *entries; /* proto 0 = free */
 	__u32 mask;
 } weir_backends;
 
-static __u32 weir_backend_hash(__be32 vaddr, __be16 vport, __be32 raddr, __be16 rport)
+/* Both ports are 0 for a service with a range of them. */
+static __u32 weir_backend_hash(weir_ip vaddr, __be16 vport, weir_ip raddr, __be16 rport)
 {
-	__u64 hash = ((__u64)vaddr << 32 | raddr) * 0x9e3779b97f4a7c15ULL;
+	const struct weir_key key = {
+		.saddr = raddr, .daddr = vaddr, .sport = rport, .dport = vport};
+	const weir_word *word = (const weir_word *)&key;
+	__u64 hash = 0;
 
-	hash = (hash ^ ((__u64)vport << 16 | rport)) * 0xff51afd7ed558ccdULL;
+	for (int i = 0; i < WEIR_KEY_WORDS; i++)
+		hash = (hash ^ hash >> 32 ^ word[i]) * 0x9e3779b97f4a7c15ULL;
 	return hash >> 32;
 }
 
-int weir_backends_set(const struct weir_backend4 *backends, size_t count)
+static __u32 weir_backend_place(const struct weir_backend *one)
 {
-	struct weir_backend4 *entries;
+	__be16 vport = htons(one->vport_min);
+	weir_ip vaddr = weir_ip_of(&one->vaddr), raddr = weir_ip_of(&one->raddr);
+
+	if (one->vport_min != one->vport_max)
+		return weir_backend_hash(vaddr, 0, raddr, 0);
+	return weir_backend_hash(vaddr, vport, raddr, one->rport ?: vport);
+}
+
+/* Are sessions of this backend in this family's tables? */
+static bool weir_backend_is_own(const struct weir_backend *one)
+{
+	bool narrow = weir_is_mapped(&one->vaddr) && weir_is_mapped(&one->raddr);
+
+	return narrow != WEIR_WIDE;
+}
+
+static int weir_use_backends(const struct weir_backend *backends, size_t count)
+{
+	struct weir_backend *entries;
 	size_t size = 2;
 
 	while (size < 2 * count)
@@ -35,12 +59,13 @@ int weir_backends_set(const struct weir_backend4 *backends, size_t count)
 	if (!entries)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {
-		const struct weir_backend4 *one = &backends[i];
-		__u32 at = weir_backend_hash(one->vaddr, one->vport, one->raddr, one->rport);
+		__u32 at = weir_backend_place(&backends[i]);
 
+		if (!weir_backend_is_own(&backends[i]))
+			continue;
 		while (entries[at & (size - 1)].proto)
 			at++;
-		entries[at & (size - 1)] = *one;
+		entries[at & (size - 1)] = backends[i];
 	}
 	free(weir_backends.entries);
 	weir_backends.entries = entries;
@@ -48,24 +73,45 @@ int weir_backends_set(const struct weir_backend4 *backends, size_t count)
 	return 0;
 }
 
-/* The real server of a session, by its outbound entry. One that this node's config does not have
- * gets the number WEIR_REAL_UNKNOWN, and the kernel finds the way there. */
-static struct weir_backend4 weir_backend_of(const struct weir_entry4 *entry)
+static bool weir_backend_has(const struct weir_backend *one, const struct weir_entry *entry)
 {
-	const struct weir_backend4 *one;
-	__u32 at = weir_backend_hash(entry->new_saddr, entry->new_sport, entry->key.saddr,
-				     entry->key.sport);
+	const weir_ip vaddr = weir_ip_of(&one->vaddr), raddr = weir_ip_of(&one->raddr);
+	__u16 vport = ntohs(entry->new_sport);
 
-	for (; weir_backends.entries; at++) {
-		one = &weir_backends.entries[at & weir_backends.mask];
+	return vport >= one->vport_min && vport <= one->vport_max &&
+	       entry->key.sport == (one->rport ?: entry->new_sport) &&
+	       one->proto == entry->key.proto && weir_same_ip(&vaddr, &entry->new_saddr) &&
+	       weir_same_ip(&raddr, &entry->key.saddr);
+}
+
+/* The first one from this place on, or NULL. */
+static const struct weir_backend *weir_backend_at(__u32 place, const struct weir_entry *entry)
+{
+	for (; weir_backends.entries; place++) {
+		const struct weir_backend *one = &weir_backends.entries[place & weir_backends.mask];
+
 		if (!one->proto)
 			break;
-		if (one->vaddr == entry->new_saddr && one->vport == entry->new_sport &&
-		    one->raddr == entry->key.saddr && one->rport == entry->key.sport &&
-		    one->proto == entry->key.proto)
-			return *one;
+		if (weir_backend_has(one, entry))
+			return one;
 	}
-	return (struct weir_backend4){.real = WEIR_REAL_UNKNOWN, .egress = WEIR_EGRESS_KERNEL};
+	return NULL;
+}
+
+/* The real server of a session, by its outbound entry: of its very port before that of a range. One
+ * that this node's config does not have gets the number WEIR_REAL_UNKNOWN, and the kernel finds the
+ * way there. */
+static const struct weir_backend *weir_backend_of(const struct weir_entry *entry)
+{
+	static const struct weir_backend unknown = {.real = WEIR_REAL_UNKNOWN,
+						    .egress = WEIR_EGRESS_KERNEL};
+	const weir_ip vaddr = entry->new_saddr, raddr = entry->key.saddr;
+	const struct weir_backend *one = weir_backend_at(
+		weir_backend_hash(vaddr, entry->new_sport, raddr, entry->key.sport), entry);
+
+	if (!one)
+		one = weir_backend_at(weir_backend_hash(vaddr, 0, raddr, 0), entry);
+	return one ?: &unknown;
 }
 
 #endif

@@ -9,62 +9,42 @@
 #include <errno.h>
 #include "merge.h"
 #include "table_backends.h"
-#include "table_writer.h"
+#include "table_pair.h"
 
 #define WEIR_MERGE_TRIES 8 /* a record that meets XDP at work on the same key tries again */
 
-/* Full buckets: first one move, then a chain of two. */
-static int weir_make_room_for(const struct weir_table *table, const struct weir_key4 *key)
-{
-	__u64 hash = weir_hash4(key);
-	__u32 first = weir_first_bucket(hash, table->buckets);
-	__u32 second = weir_second_bucket(hash, table->buckets);
-
-	for (int depth = 1; depth <= WEIR_MOVE_DEPTH; depth++) {
-		if (weir_make_room(table, first, 1, depth, true) ||
-		    weir_make_room(table, second, 1, depth, true))
-			return 0;
-	}
-	return -ENOSPC;
-}
-
 /* The session of this outbound key and generation, if there is one: what its claim on the client
  * key is, and its first line. */
-static bool weir_read_claim(const struct weir_key4 *key, __u64 generation, struct weir_claim *claim,
-			    struct weir_entry4 *entry)
+static bool weir_read_claim(const struct weir_key *key, __u64 generation, struct weir_claim *claim,
+			    struct weir_entry *entry)
 {
-	struct outbound4_ref ref;
+	struct outbound_ref ref;
 
-	if (outbound4_find(key, &ref) || WEIR_HEAD_STATE(ref.seen) == WEIR_HELD)
+	if (outbound_find(key, &ref) || WEIR_HEAD_STATE(ref.seen) == WEIR_HELD)
 		return false;
 	*entry = ref.slot->entry;
 	*claim = weir_claim_of(ref.seen, ref.slot);
-	return entry->generation == generation && outbound4_holds(&ref);
-}
-
-static bool weir_same_key(const struct weir_key4 *one, const struct weir_key4 *other)
-{
-	return weir_words_equal(one, other, sizeof(*one) / sizeof(__u64));
+	return entry->generation == generation && outbound_holds(&ref);
 }
 
 /* Makes the client key of `entry`, an outbound one, lead to it. -EAGAIN = XDP was at it. */
-static int weir_point_index(const struct weir_entry4 *entry, const struct inbound4_ref *held)
+static int weir_point_index(const struct weir_entry *entry, const struct inbound_ref *held)
 {
 	const __u16 mode = WEIR_MODE_FULLNAT << WEIR_MODE_SHIFT;
-	struct weir_entry4 index = {.key = weir_other_key(entry)};
+	struct weir_entry index = {.key = weir_other_key(entry)};
 	int err;
 
 	weir_index_of(entry, &index);
-	index.egress = weir_backend_of(entry).egress;
+	index.egress = weir_backend_of(entry)->egress;
 	if (held) {
-		struct inbound4_ref ref = *held;
+		struct inbound_ref ref = *held;
 
-		err = inbound4_replace(&ref, &index, mode, WEIR_LIVE);
+		err = inbound_replace(&ref, &index, mode, WEIR_LIVE);
 		if (!err)
 			weir_writer_counters.flags_gone += weir_count_flags(ref.was);
 	} else {
-		err = inbound4_insert(&index, mode, WEIR_LIVE);
-		if (err == -ENOSPC && weir_make_room_for(&weir_inbound, &index.key))
+		err = inbound_insert(&index, mode, WEIR_LIVE);
+		if (err == -ENOSPC && weir_make_room_for(&weir_inbound, weir_hash_key(&index.key)))
 			return -ENOSPC;
 	}
 	if (!err)
@@ -76,19 +56,19 @@ static int weir_point_index(const struct weir_entry4 *entry, const struct inboun
  * One comparison keeps the index: does the session of this outbound key and generation get its
  * client key? 0, also if not; -ENOSPC; -EBUSY = XDP was at it each time, the sweep will see.
  */
-static int weir_merge_index(const struct weir_key4 *key, __u64 generation)
+static int weir_merge_index(const struct weir_key *key, __u64 generation)
 {
 	struct weir_claim claim, other;
-	struct weir_entry4 entry, rival, held;
-	struct weir_key4 client, reply;
-	struct inbound4_ref ref;
+	struct weir_entry entry, rival, held;
+	struct weir_key client, reply;
+	struct inbound_ref ref;
 	int err;
 
 	for (int tries = 0; tries < WEIR_MERGE_TRIES; tries++) {
 		if (!weir_read_claim(key, generation, &claim, &entry))
 			return 0;
 		client = weir_other_key(&entry);
-		err = inbound4_read(&client, &ref, &held);
+		err = inbound_read(&client, &ref, &held);
 		if (err && err != -ENOENT)
 			continue;
 		if (!err) {
@@ -107,13 +87,13 @@ static int weir_merge_index(const struct weir_key4 *key, __u64 generation)
 }
 
 /* Takes the client key away from a session that has gone. */
-static void weir_drop_index(const struct weir_entry4 *gone)
+static void weir_drop_index(const struct weir_entry *gone)
 {
-	struct weir_key4 client = weir_other_key(gone);
-	struct inbound4_ref ref;
+	struct weir_key client = weir_other_key(gone);
+	struct inbound_ref ref;
 
-	if (inbound4_find(&client, &ref) || ref.slot->generation != gone->generation ||
-	    inbound4_remove(&ref))
+	if (inbound_find(&client, &ref) || ref.slot->generation != gone->generation ||
+	    inbound_remove(&ref))
 		return;
 	weir_writer_counters.flags_gone += weir_count_flags(ref.was);
 }

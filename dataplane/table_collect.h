@@ -6,23 +6,24 @@
 #ifndef WEIR_TABLE_COLLECT_H
 #define WEIR_TABLE_COLLECT_H
 
-#include <string.h>
-#include "sync_record.h"
+#include <stdlib.h>
+#include "sync_codec.h"
+#include "table_family.h"
 #include "table_timeouts.h"
-#include "table_writer.h"
+#include "table_pair.h"
 
 /* A session that has not changed for so long is the same on every node, but for a loss. */
 #define WEIR_SETTLED_TICKS (10 * WEIR_TICKS_PER_SECOND)
 
 /* One live session: a copy that belongs to one occupant. False: there is none in this slot. */
-static bool weir_read_session(__u32 bucket, __u32 i, struct weir_record4 *record)
+static bool weir_read_session(__u32 bucket, __u32 i, struct weir_record *record)
 {
 	struct weir_place place = weir_place(&weir_outbound, bucket, i);
 
 	if (!weir_head_live(place.seen) || WEIR_HEAD_STATE(place.seen) == WEIR_HELD)
 		return false;
 	weir_order_loads();
-	record->truth = *(const struct weir_truth4 *)place.slot;
+	record->truth = *(const struct weir_truth *)place.slot;
 	weir_order_loads();
 	record->head = weir_load(place.head);
 	return weir_head_same(record->head, place.seen) &&
@@ -30,44 +31,47 @@ static bool weir_read_session(__u32 bucket, __u32 i, struct weir_record4 *record
 }
 
 /* The same of a position, in a long pass. */
-static bool weir_visit_session(__u64 position, struct weir_record4 *record)
+static bool weir_visit_session(__u64 position, struct weir_record *record)
 {
 	if (position % WEIR_SLOTS == 0)
 		weir_pause(position / WEIR_SLOTS);
 	return weir_read_session(position / WEIR_SLOTS, position % WEIR_SLOTS, record);
 }
 
-static bool weir_is_shared(const struct weir_record4 *record)
+static bool weir_is_shared(const struct weir_record *record)
 {
 	return WEIR_HEAD_FLAGS(record->head) & WEIR_FLAG_SHARED;
 }
 
-size_t weir_snapshot(__u64 *cursor, struct weir_record4 *records, size_t room)
-{
-	__u64 end = weir_positions();
-	__u64 position = *cursor;
-	size_t count = 0;
-
-	for (; position < end && count < room; position++)
-		count += weir_read_session(position / WEIR_SLOTS, position % WEIR_SLOTS,
-					   &records[count]);
-	*cursor = position < end ? position : ~0ULL;
-	return count;
-}
-
-__u64 weir_positions(void)
+static __u64 weir_positions(void)
 {
 	return weir_outbound.memory ? (__u64)weir_outbound.buckets * WEIR_SLOTS : 0;
 }
 
-size_t weir_collect(__u64 *from, __u64 to, __u32 now, __u32 changed_within,
-		    struct weir_sync_record4 *records, size_t room)
+/* The end of a walk to `to`. */
+static __u64 weir_end(__u64 to)
 {
-	__u64 end = to < weir_positions() ? to : weir_positions();
-	struct weir_record4 record;
+	return to < weir_positions() ? to : weir_positions();
+}
+
+static size_t weir_snapshot(__u64 *from, __u64 to, void *list, size_t room)
+{
+	struct weir_record *records = list;
 	size_t count = 0;
 
-	for (; *from < end && count < room; (*from)++) {
+	for (; *from < weir_end(to) && count < room; (*from)++)
+		count += weir_read_session(*from / WEIR_SLOTS, *from % WEIR_SLOTS, &records[count]);
+	return count;
+}
+
+static size_t weir_collect(__u64 *from, __u64 to, __u32 now, __u32 changed_within, void *list,
+			   size_t room)
+{
+	struct weir_sync_record *records = list;
+	struct weir_record record;
+	size_t count = 0;
+
+	for (; *from < weir_end(to) && count < room; (*from)++) {
 		if (!weir_read_session(*from / WEIR_SLOTS, *from % WEIR_SLOTS, &record) ||
 		    !weir_is_shared(&record) ||
 		    weir_age(now, record.truth.changed) > changed_within)
@@ -77,29 +81,30 @@ size_t weir_collect(__u64 *from, __u64 to, __u32 now, __u32 changed_within,
 	return count;
 }
 
-size_t weir_find(const struct weir_sync_key4 *keys, size_t count, __u32 now,
-		 struct weir_sync_record4 *records)
+static size_t weir_find(const void *list, size_t count, __u32 now, void *output)
 {
+	struct weir_sync_record *records = output;
+	const struct weir_key *keys = list;
 	size_t found = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		struct weir_key4 key = keys[i].key;
-		struct weir_entry4 entry;
-		struct inbound4_ref index;
-		struct outbound4_ref ref;
-		struct weir_truth4 truth;
+		struct weir_key key = keys[i];
+		struct weir_entry entry;
+		struct inbound_ref index;
+		struct outbound_ref ref;
+		struct weir_truth truth;
 
 		key.pad[0] = 0;
-		if (keys[i].key.pad[0] == WEIR_SYNC_KEY_CLIENT) {
-			if (inbound4_read(&key, &index, &entry))
+		if (keys[i].pad[0] == WEIR_SYNC_KEY_CLIENT) {
+			if (inbound_read(&key, &index, &entry))
 				continue;
 			key = weir_other_key(&entry);
 		}
-		if (outbound4_find(&key, &ref) || WEIR_HEAD_STATE(ref.seen) == WEIR_HELD ||
+		if (outbound_find(&key, &ref) || WEIR_HEAD_STATE(ref.seen) == WEIR_HELD ||
 		    !(WEIR_HEAD_FLAGS(ref.seen) & WEIR_FLAG_SHARED))
 			continue;
 		truth = *ref.slot;
-		if (outbound4_holds(&ref))
+		if (outbound_holds(&ref))
 			weir_sync_encode(ref.seen, &truth, now, &records[found++]);
 	}
 	return found;
@@ -107,41 +112,55 @@ size_t weir_find(const struct weir_sync_key4 *keys, size_t count, __u32 now,
 
 /* What two nodes that agree have in common, as words. Without ticks, and without what is a node's
  * own. */
-static __u64 weir_hash_session(const struct weir_record4 *record)
+static __u64 weir_hash_session(const struct weir_record *record)
 {
-	const struct weir_truth4 *truth = &record->truth;
-	const struct weir_entry4 *entry = &truth->entry;
-	__u64 word[8 + WEIR_SYNC_FACTS] = {
-		((const weir_word *)&entry->key)[0],
-		((const weir_word *)&entry->key)[1],
-		entry->generation,
-		truth->supersedes,
-		(__u64)entry->new_saddr << 32 | entry->new_daddr,
-		(__u64)truth->origin << 32 | (__u32)entry->new_sport << 16 | entry->new_dport,
-		(__u64)WEIR_HEAD_FLAGS(record->head) << 8 | WEIR_HEAD_STATE(record->head),
+	const struct weir_truth *truth = &record->truth;
+	const struct weir_entry *entry = &truth->entry;
+	struct {
+		struct weir_key key;
+		__u64 generation;
+		__u64 supersedes;
+		weir_ip caddr;
+		weir_ip vaddr;
+		__be16 cport;
+		__be16 vport;
+		__u32 origin;
+		__u64 head;
+		__u64 zero;
+		__u64 fact[WEIR_SYNC_FACTS];
+	} said = {
+		.key = entry->key,
+		.generation = entry->generation,
+		.supersedes = truth->supersedes,
+		.caddr = entry->new_daddr,
+		.vaddr = entry->new_saddr,
+		.cport = entry->new_dport,
+		.vport = entry->new_sport,
+		.origin = truth->origin,
+		.head = (__u64)WEIR_HEAD_FLAGS(record->head) << 8 | WEIR_HEAD_STATE(record->head),
 	};
 
 	for (int i = 0; i < WEIR_SYNC_FACTS; i++) {
 		__u64 fact = ((const weir_word *)truth)[weir_sync_facts[i]];
 
 		if (weir_fact_valid(fact))
-			word[8 + i] = 1ULL << 32 | (__u32)fact;
+			said.fact[i] = 1ULL << 32 | (__u32)fact;
 	}
 	/* The same on every node: not the key of this node's tables. */
-	return weir_hash(word, sizeof(word) / sizeof(*word), 0, 0);
+	return weir_hash(&said, sizeof(said) / sizeof(__u64), 0, 0);
 }
 
-static __u32 weir_digest_bucket(const struct weir_key4 *key)
+static __u32 weir_digest_bucket(const struct weir_key *key)
 {
-	return weir_hash(key, sizeof(*key) / sizeof(__u64), 0, 0) % WEIR_DIGEST_BUCKETS;
+	return weir_hash(key, WEIR_KEY_WORDS, 0, 0) % WEIR_DIGEST_BUCKETS;
 }
 
 /* Established or half-closed, long unchanged, and far from its end: whatever two nodes know of it
  * must be equal. */
-static bool weir_is_settled(const struct weir_record4 *record, __u32 now,
+static bool weir_is_settled(const struct weir_record *record, __u32 now,
 			    const struct weir_timeouts *timeouts)
 {
-	const struct weir_truth4 *truth = &record->truth;
+	const struct weir_truth *truth = &record->truth;
 
 	__u8 state = WEIR_HEAD_STATE(record->head);
 
@@ -150,11 +169,10 @@ static bool weir_is_settled(const struct weir_record4 *record, __u32 now,
 	       weir_age(now, truth->entry.seen) < timeouts->established / 4 * 3;
 }
 
-void weir_digest(__u32 now, struct weir_digest *digest)
+static void weir_add_digest(__u32 now, struct weir_digest *digest)
 {
-	struct weir_record4 record;
+	struct weir_record record;
 
-	memset(digest, 0, sizeof(*digest));
 	for (__u64 at = 0; at < weir_positions(); at++) {
 		if (!weir_visit_session(at, &record) ||
 		    !weir_is_settled(&record, now, weir_timeouts_of(record.truth.entry.real)))
@@ -165,16 +183,16 @@ void weir_digest(__u32 now, struct weir_digest *digest)
 	}
 }
 
-static bool weir_in_buckets(const __u8 *buckets, const struct weir_key4 *key)
+static bool weir_in_buckets(const __u8 *buckets, const struct weir_key *key)
 {
 	__u32 bucket = weir_digest_bucket(key);
 
 	return buckets[bucket / 8] >> bucket % 8 & 1;
 }
 
-size_t weir_settled_hashes(const __u8 *buckets, __u32 now, __u64 *hashes, size_t room)
+static size_t weir_settled_hashes(const __u8 *buckets, __u32 now, __u64 *hashes, size_t room)
 {
-	struct weir_record4 record;
+	struct weir_record record;
 	size_t count = 0;
 
 	for (__u64 at = 0; at < weir_positions() && count < room; at++) {
@@ -186,20 +204,13 @@ size_t weir_settled_hashes(const __u8 *buckets, __u32 now, __u64 *hashes, size_t
 	return count;
 }
 
-static int weir_compare_words(const void *one, const void *other)
+static size_t weir_settled_missing(const __u8 *buckets, const __u64 *known, size_t known_len,
+				   __u32 now, void *list, size_t room)
 {
-	__u64 a = *(const __u64 *)one, b = *(const __u64 *)other;
-
-	return (a > b) - (a < b);
-}
-
-size_t weir_settled_missing(const __u8 *buckets, __u64 *known, size_t known_len, __u32 now,
-			    struct weir_sync_record4 *records, size_t room)
-{
-	struct weir_record4 record;
+	struct weir_sync_record *records = list;
+	struct weir_record record;
 	size_t count = 0;
 
-	qsort(known, known_len, sizeof(*known), weir_compare_words);
 	for (__u64 at = 0; at < weir_positions() && count < room; at++) {
 		__u64 hash;
 
@@ -215,11 +226,10 @@ size_t weir_settled_missing(const __u8 *buckets, __u64 *known, size_t known_len,
 	return count;
 }
 
-void weir_sum_tables(__u64 since, struct weir_table_sums *sums)
+static void weir_add_sums(__u64 since, struct weir_table_sums *sums)
 {
-	struct weir_record4 record;
+	struct weir_record record;
 
-	memset(sums, 0, sizeof(*sums));
 	for (__u64 at = 0; at < weir_positions(); at++) {
 		if (!weir_visit_session(at, &record) || !weir_is_shared(&record) ||
 		    record.truth.entry.generation < since)
@@ -228,21 +238,21 @@ void weir_sum_tables(__u64 since, struct weir_table_sums *sums)
 		sums->truth += weir_hash_session(&record);
 	}
 	for (__u64 at = 0; at < (__u64)weir_inbound.buckets * WEIR_SLOTS; at++) {
+		weir_word word[WEIR_KEY_WORDS + 1];
 		struct weir_place place;
-		__u64 word[3];
 
 		if (at % WEIR_SLOTS == 0)
 			weir_pause(at / WEIR_SLOTS);
 		place = weir_place(&weir_inbound, at / WEIR_SLOTS, at % WEIR_SLOTS);
 		if (!weir_head_live(place.seen))
 			continue;
-		word[0] = place.slot[0];
-		word[1] = place.slot[1];
-		word[2] = ((const struct weir_entry4 *)place.slot)->generation;
-		if (word[2] < since)
+		/* The key, and the generation behind it. */
+		for (int i = 0; i <= WEIR_KEY_WORDS; i++)
+			word[i] = place.slot[i];
+		if (word[WEIR_KEY_WORDS] < since)
 			continue;
 		sums->entries++;
-		sums->index += weir_hash(word, 3, 0, 0);
+		sums->index += weir_hash(word, WEIR_KEY_WORDS + 1, 0, 0);
 	}
 }
 

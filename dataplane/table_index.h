@@ -16,11 +16,11 @@
 
 /* A client key in doubt. What the cut leaves decides: two looks at all truths. */
 struct weir_contest {
-	struct weir_key4 client; /* proto 0 = free */
+	struct weir_key client; /* proto 0 = free */
 	__u64 cut;
 	bool decided; /* `best` and `entry` are set */
 	struct weir_claim best;
-	struct weir_entry4 entry; /* the outbound entry of `best` */
+	struct weir_entry entry; /* the outbound entry of `best` */
 };
 
 static struct weir_contests {
@@ -30,9 +30,9 @@ static struct weir_contests {
 } weir_contests;
 
 /* The contest of this key, or a free place for it. */
-static struct weir_contest *weir_contest_at(const struct weir_key4 *client)
+static struct weir_contest *weir_contest_at(const struct weir_key *client)
 {
-	__u32 at = weir_hash4(client) % WEIR_CONTEST_SLOTS;
+	__u32 at = weir_hash_key(client) % WEIR_CONTEST_SLOTS;
 
 	while (weir_contests.slot[at].client.proto &&
 	       !weir_same_key(&weir_contests.slot[at].client, client))
@@ -45,15 +45,15 @@ static struct weir_contest *weir_contest_at(const struct weir_key4 *client)
  * it leads to a session that supersedes this one: then neither this truth nor what it supersedes
  * can change the choice.
  */
-static void weir_note_contest(const struct weir_record4 *record)
+static void weir_note_contest(const struct weir_record *record)
 {
-	const struct weir_entry4 *entry = &record->truth.entry;
-	struct weir_key4 client = weir_other_key(entry), reply;
-	struct weir_entry4 held, rival;
+	const struct weir_entry *entry = &record->truth.entry;
+	struct weir_key client = weir_other_key(entry), reply;
+	struct weir_entry held, rival;
 	struct weir_contest *contest;
 	struct weir_claim other;
-	struct inbound4_ref ref;
-	int err = inbound4_read(&client, &ref, &held);
+	struct inbound_ref ref;
+	int err = inbound_read(&client, &ref, &held);
 
 	if (err && err != -ENOENT)
 		return;
@@ -72,8 +72,7 @@ static void weir_note_contest(const struct weir_record4 *record)
 	weir_contests.used[weir_contests.count++] = contest - weir_contests.slot;
 }
 
-static void weir_weigh(struct weir_contest *contest, const struct weir_record4 *record,
-		       bool cutting)
+static void weir_weigh(struct weir_contest *contest, const struct weir_record *record, bool cutting)
 {
 	struct weir_claim claim = weir_claim_of(record->head, &record->truth);
 
@@ -90,11 +89,11 @@ static void weir_weigh(struct weir_contest *contest, const struct weir_record4 *
 
 static void weir_weigh_all(bool cutting)
 {
-	struct weir_record4 record;
+	struct weir_record record;
 
 	for (__u64 at = 0; at < weir_positions(); at++) {
 		struct weir_contest *contest;
-		struct weir_key4 client;
+		struct weir_key client;
 
 		if (!weir_read_session(at / WEIR_SLOTS, at % WEIR_SLOTS, &record))
 			continue;
@@ -108,11 +107,11 @@ static void weir_weigh_all(bool cutting)
 /* True: the index led elsewhere, and leads to the best now. */
 static bool weir_award(const struct weir_contest *contest)
 {
-	struct weir_entry4 held = {}, rival;
+	struct weir_entry held = {}, rival;
 	struct weir_claim other;
-	struct weir_key4 reply;
-	struct inbound4_ref ref;
-	int err = inbound4_read(&contest->client, &ref, &held);
+	struct weir_key reply;
+	struct inbound_ref ref;
+	int err = inbound_read(&contest->client, &ref, &held);
 
 	if (!contest->decided || contest->best.generation <= contest->cut ||
 	    (err && err != -ENOENT))

@@ -8,34 +8,12 @@
 
 #include <errno.h>
 #include "merge.h"
-#include "sync_record.h"
+#include "sync_codec.h"
 #include "table_claims.h"
 #include "table_timeouts.h"
-#include "table_writer.h"
+#include "table_pair.h"
 
 #define WEIR_MERGE_GROUP 16 /* records whose lines are fetched together */
-
-/* The highest generation made or seen here: a word that XDP shares. */
-static __u64 weir_generation_private;
-static __u64 *weir_generation = &weir_generation_private;
-
-void weir_generation_use(__u64 *word)
-{
-	weir_generation = word ? word : &weir_generation_private;
-}
-
-static void weir_raise_generation(__u64 generation)
-{
-	__u64 now = weir_load(weir_generation);
-
-	while (now < generation) {
-		__u64 old = weir_cas(weir_generation, now, generation);
-
-		if (old == now)
-			return;
-		now = old;
-	}
-}
 
 /* Joins one fact of a record into the table's word. 1 = it was unset, 2 = two valid values, the
  * smaller stays, 0 = nothing new. -ESTALE as weir_fact_set(). */
@@ -71,7 +49,7 @@ static void weir_raise_tick(__u32 *tick, __u32 to)
 		__sync_bool_compare_and_swap(tick, now, to);
 }
 
-static void weir_join_ticks(struct weir_truth4 *slot, const struct weir_truth4 *truth)
+static void weir_join_ticks(struct weir_truth *slot, const struct weir_truth *truth)
 {
 	bool unsent = (__s32)(slot->changed - slot->synced) > 0;
 	__u32 reset;
@@ -92,24 +70,40 @@ static void weir_join_ticks(struct weir_truth4 *slot, const struct weir_truth4 *
 		weir_raise_tick(&slot->synced, truth->synced);
 }
 
+/* As words in memory. */
+static int weir_compare_ip(const weir_ip *one, const weir_ip *other)
+{
+	const __u32 *a = (const __u32 *)one, *b = (const __u32 *)other;
+
+	for (size_t i = 0; i < sizeof(*one) / sizeof(*a); i++) {
+		if (a[i] != b[i])
+			return a[i] < b[i] ? -1 : 1;
+	}
+	return 0;
+}
+
 /* What a generation never changes. */
-static int weir_compare_constants(const struct weir_truth4 *one, const struct weir_truth4 *other)
+static int weir_compare_constants(const struct weir_truth *one, const struct weir_truth *other)
 {
 #define WEIR_COMPARE(field)                                                                        \
 	if (one->field != other->field)                                                            \
 		return one->field < other->field ? -1 : 1;
+#define WEIR_COMPARE_IP(field)                                                                     \
+	if (weir_compare_ip(&one->field, &other->field))                                           \
+		return weir_compare_ip(&one->field, &other->field);
 	WEIR_COMPARE(origin)
 	WEIR_COMPARE(supersedes)
-	WEIR_COMPARE(entry.new_saddr)
-	WEIR_COMPARE(entry.new_daddr)
+	WEIR_COMPARE_IP(entry.new_saddr)
+	WEIR_COMPARE_IP(entry.new_daddr)
 	WEIR_COMPARE(entry.new_sport)
 	WEIR_COMPARE(entry.new_dport)
+#undef WEIR_COMPARE_IP
 #undef WEIR_COMPARE
 	return 0;
 }
 
 /* Adds to `truth`, not in the table yet, what `known`, of the same key and generation, says. */
-static void weir_absorb(struct weir_truth4 *truth, const struct weir_truth4 *known)
+static void weir_absorb(struct weir_truth *truth, const struct weir_truth *known)
 {
 	if (weir_compare_constants(known, truth) < 0) {
 		truth->origin = known->origin;
@@ -132,17 +126,17 @@ static void weir_absorb(struct weir_truth4 *truth, const struct weir_truth4 *kno
 
 /* Of two sessions with one key and generation, which no honest node makes, the smaller one stays.
  * `truth` takes over what the loser knew. */
-static int weir_settle_conflict(struct outbound4_ref *ref, struct weir_truth4 *truth, __u16 flags,
+static int weir_settle_conflict(struct outbound_ref *ref, struct weir_truth *truth, __u16 flags,
 				__u8 state)
 {
-	struct weir_truth4 gone = *ref->slot;
+	struct weir_truth gone = *ref->slot;
 	__u64 head = weir_head_join(ref->seen, flags, state);
 	int err;
 
 	weir_absorb(truth, &gone);
-	truth->entry.real = weir_backend_of(&truth->entry).real;
+	truth->entry.real = weir_backend_of(&truth->entry)->real;
 	weir_set_deltas(&truth->entry);
-	err = outbound4_replace(ref, truth, WEIR_HEAD_FLAGS(head), WEIR_HEAD_STATE(head));
+	err = outbound_replace(ref, truth, WEIR_HEAD_FLAGS(head), WEIR_HEAD_STATE(head));
 	if (err)
 		return err;
 	weir_writer_counters.flags_gone += weir_count_flags(ref->was);
@@ -153,17 +147,17 @@ static int weir_settle_conflict(struct outbound4_ref *ref, struct weir_truth4 *t
 
 /* Has a record of a session that has expired here news of a longer life? Joins into `truth` and
  * `head` what was known: all but the state, and when it last changed. */
-static bool weir_revives(const struct outbound4_ref *held, struct weir_truth4 *truth, __u64 *head,
+static bool weir_revives(const struct outbound_ref *held, struct weir_truth *truth, __u64 *head,
 			 __u32 now)
 {
-	struct weir_truth4 known = *held->slot;
+	struct weir_truth known = *held->slot;
 	__u32 timeout;
 
 	known.changed = truth->changed;
 	known.synced = truth->synced;
 	weir_absorb(truth, &known);
 	*head = weir_head_join(*head, WEIR_HEAD_FLAGS(held->seen), WEIR_SYN);
-	timeout = weir_timeout(weir_timeouts_of(weir_backend_of(&truth->entry).real),
+	timeout = weir_timeout(weir_timeouts_of(weir_backend_of(&truth->entry)->real),
 			       WEIR_HEAD_STATE(*head),
 			       weir_reset_counts(truth->reset, truth->entry.seen));
 	return weir_idle_ticks(now, truth->entry.seen, truth->reset) <= weir_idle_limit(timeout);
@@ -171,18 +165,18 @@ static bool weir_revives(const struct outbound4_ref *held, struct weir_truth4 *t
 
 /* Joins a record into the session that it is about. 1 = it brought something new, 0 = nothing,
  * -ESTALE = the session has gone meanwhile. */
-static int weir_join(struct outbound4_ref *ref, struct weir_truth4 *truth, __u16 flags, __u8 state,
+static int weir_join(struct outbound_ref *ref, struct weir_truth *truth, __u16 flags, __u8 state,
 		     struct weir_merge_result *result)
 {
 	int order = weir_compare_constants(truth, ref->slot), news, conflicts = order != 0;
 
-	if (order && !outbound4_holds(ref))
+	if (order && !outbound_holds(ref))
 		return -ESTALE; /* XDP was writing another session there */
 	if (order < 0) {
 		result->conflicts++;
 		return weir_settle_conflict(ref, truth, flags, state);
 	}
-	news = outbound4_advance(ref, flags, state);
+	news = outbound_advance(ref, flags, state);
 	if (news < 0)
 		return news;
 	if (news)
@@ -205,22 +199,22 @@ static int weir_join(struct outbound4_ref *ref, struct weir_truth4 *truth, __u16
 	return news != 0;
 }
 
-static int weir_insert_truth(struct weir_truth4 *truth, __u16 flags, __u8 state,
-			     struct outbound4_ref *held)
+static int weir_insert_truth(struct weir_truth *truth, __u16 flags, __u8 state,
+			     struct outbound_ref *held)
 {
-	struct weir_backend4 backend = weir_backend_of(&truth->entry);
 	int err;
 
-	truth->entry.real = backend.real;
+	truth->entry.real = weir_backend_of(&truth->entry)->real;
 	truth->entry.egress = WEIR_EGRESS_KERNEL; /* XDP asks the kernel for the way to a client */
 	weir_set_deltas(&truth->entry);
 	if (held) {
-		err = outbound4_replace(held, truth, flags, state);
+		err = outbound_replace(held, truth, flags, state);
 		if (!err)
 			weir_writer_counters.flags_gone += weir_count_flags(held->was);
 	} else {
-		err = outbound4_insert(truth, flags, state);
-		if (err == -ENOSPC && weir_make_room_for(&weir_outbound, &truth->entry.key))
+		err = outbound_insert(truth, flags, state);
+		if (err == -ENOSPC &&
+		    weir_make_room_for(&weir_outbound, weir_hash_key(&truth->entry.key)))
 			return -ENOSPC;
 	}
 	if (!err)
@@ -229,13 +223,13 @@ static int weir_insert_truth(struct weir_truth4 *truth, __u16 flags, __u8 state,
 }
 
 /* One attempt. 1 = the truth has changed, 0 = it has not, -EAGAIN = XDP was at it, -ENOSPC. */
-static int weir_try_merge(struct weir_truth4 *truth, __u64 head, __u32 now,
+static int weir_try_merge(struct weir_truth *truth, __u64 head, __u32 now,
 			  struct weir_merge_result *result)
 {
-	struct outbound4_ref ref;
-	struct weir_entry4 held;
+	struct outbound_ref ref;
+	struct weir_entry held;
 	bool is_held;
-	int err = outbound4_read(&truth->entry.key, &ref, &held);
+	int err = outbound_read(&truth->entry.key, &ref, &held);
 
 	if (err == -ENOENT) {
 		err = weir_insert_truth(truth, WEIR_HEAD_FLAGS(head), WEIR_HEAD_STATE(head), NULL);
@@ -269,10 +263,10 @@ static int weir_try_merge(struct weir_truth4 *truth, __u64 head, __u32 now,
 	return err;
 }
 
-static void weir_merge_record(const struct weir_sync_record4 *record, __u32 now, __u32 delay,
+static void weir_merge_record(const struct weir_sync_record *record, __u32 now, __u32 delay,
 			      struct weir_merge_result *result)
 {
-	struct weir_truth4 truth;
+	struct weir_truth truth;
 	__u64 head = weir_head_join(WEIR_HEAD(0, 0, record->flags, record->state), 0, WEIR_SYN);
 	int err = -EAGAIN;
 
@@ -291,9 +285,9 @@ static void weir_merge_record(const struct weir_sync_record4 *record, __u32 now,
 }
 
 /* Asks for the lines that a look-up of the key reads first. */
-static void weir_prefetch(const struct weir_table *table, const struct weir_key4 *key)
+static void weir_prefetch(const struct weir_table *table, const struct weir_key *key)
 {
-	__u64 hash = weir_hash4(key);
+	__u64 hash = weir_hash_key(key);
 	const char *first = table->memory +
 			    (size_t)weir_first_bucket(hash, table->buckets) * table->bucket_size;
 	const char *second = table->memory +
@@ -302,15 +296,14 @@ static void weir_prefetch(const struct weir_table *table, const struct weir_key4
 
 	__builtin_prefetch(first + WEIR_SLOTS * table->slot_size, 1);
 	__builtin_prefetch(second + WEIR_SLOTS * table->slot_size, 1);
-	__builtin_prefetch(slot, 1);
-	if (table->slot_size > 64)
-		__builtin_prefetch(slot + 64, 1);
+	for (__u32 line = 0; line < table->slot_size; line += 64)
+		__builtin_prefetch(slot + line, 1);
 }
 
-static void weir_prefetch_record(const struct weir_sync_record4 *record)
+static void weir_prefetch_record(const struct weir_sync_record *record)
 {
-	struct weir_key4 key = weir_sync_key(record);
-	struct weir_key4 client = {
+	struct weir_key key = weir_sync_key(record);
+	struct weir_key client = {
 		.saddr = record->caddr,
 		.daddr = record->vaddr,
 		.sport = record->cport,
@@ -322,10 +315,11 @@ static void weir_prefetch_record(const struct weir_sync_record4 *record)
 	weir_prefetch(&weir_inbound, &client);
 }
 
-int weir_merge(const struct weir_sync_record4 *records, size_t count, __u32 now, __u32 delay,
-	       struct weir_merge_result *result)
+static int weir_merge(const void *list, size_t count, __u32 now, __u32 delay,
+		      struct weir_merge_result *result)
 {
-	memset(result, 0, sizeof(*result));
+	const struct weir_sync_record *records = list;
+
 	if (!weir_inbound.memory || !weir_outbound.memory)
 		return -ENODEV;
 	for (size_t from = 0; from < count; from += WEIR_MERGE_GROUP) {

@@ -7,17 +7,17 @@
 #define WEIR_TABLE_SWEEP_H
 
 #include <string.h>
-#include <stdlib.h>
 #include "session_rules.h"
 #include "table_index.h"
-#include "table_repair.h"
-#include "table_writer.h"
+#include "table_pair.h"
 
-#define WEIR_BUSY_MAX     64 /* BUSY slots watched at a time; others wait for a later pass */
-#define WEIR_BUSY_TICKS   WEIR_TICKS_PER_SECOND
-#define WEIR_ORPHAN_TICKS (20 * WEIR_TICKS_PER_SECOND)
-#define WEIR_INDEX_TICKS  (5 * WEIR_TICKS_PER_SECOND)
-#define WEIR_INDEX_MIN    16384 /* outbound buckets whose index a pass checks at least */
+#define WEIR_BUSY_MAX   64 /* BUSY slots watched at a time; others wait for a later pass */
+#define WEIR_BUSY_TICKS WEIR_TICKS_PER_SECOND
+/* All inbound entries are checked within a quarter of the shortest timeout, or within these. */
+#define WEIR_INBOUND_MIN (5 * WEIR_TICKS_PER_SECOND)
+#define WEIR_INBOUND_MAX (20 * WEIR_TICKS_PER_SECOND)
+#define WEIR_INDEX_TICKS (5 * WEIR_TICKS_PER_SECOND)
+#define WEIR_INDEX_MIN   16384 /* outbound buckets whose index a pass checks at least */
 /* Above this load, in percent, weak expiry is off: room for new sessions comes first. */
 #define WEIR_PRESSURE 65
 
@@ -54,9 +54,8 @@ static struct weir_sweep_memory {
 struct weir_sweep {
 	__u32 now;
 	const struct weir_sweep_order *order;
-	__u32 timeouts_len;
 	__u32 *sessions_per_real;
-	struct weir_sync_record4 *records;
+	struct weir_sync_record *records;
 	size_t room;
 	struct weir_suspects suspects;
 	struct weir_sweep_result *result;
@@ -143,21 +142,21 @@ static bool weir_is_patient(const struct weir_sweep *sweep)
  * node that gave out LIP:port keeps it for a quarter of the timeout more: until then a peer may
  * still hold the session.
  */
-static void weir_expire(struct weir_sweep *sweep, struct outbound4_ref *truth, __u32 timeout)
+static void weir_expire(struct weir_sweep *sweep, struct outbound_ref *truth, __u32 timeout)
 {
-	struct weir_entry4 entry = truth->slot->entry;
+	struct weir_entry entry = truth->slot->entry;
 	bool own = truth->slot->origin == sweep->order->origin;
 
-	if (!outbound4_holds(truth))
+	if (!outbound_holds(truth))
 		return;
 	if (own) {
 		*(volatile __u32 *)&truth->slot->changed = sweep->now + timeout / 4;
-		if (outbound4_advance(truth, 0, WEIR_HELD) != 1)
+		if (outbound_advance(truth, 0, WEIR_HELD) != 1)
 			return;
 		sweep->result->held++;
 		sweep->result->outbound_entries++;
 	} else {
-		if (outbound4_remove(truth))
+		if (outbound_remove(truth))
 			return;
 		weir_writer_counters.flags_gone += weir_count_flags(truth->was);
 	}
@@ -166,12 +165,12 @@ static void weir_expire(struct weir_sweep *sweep, struct outbound4_ref *truth, _
 }
 
 /* Lets a LIP:port go that has been held for long enough. */
-static void weir_judge_held(struct weir_sweep *sweep, struct outbound4_ref *truth)
+static void weir_judge_held(struct weir_sweep *sweep, struct outbound_ref *truth)
 {
 	__u32 until = truth->slot->changed;
 
-	if (!sweep->order->hold && (__s32)(sweep->now - until) > 0 && outbound4_holds(truth) &&
-	    !outbound4_remove(truth)) {
+	if (!sweep->order->hold && (__s32)(sweep->now - until) > 0 && outbound_holds(truth) &&
+	    !outbound_remove(truth)) {
 		weir_writer_counters.flags_gone += weir_count_flags(truth->was);
 		return;
 	}
@@ -180,10 +179,10 @@ static void weir_judge_held(struct weir_sweep *sweep, struct outbound4_ref *trut
 }
 
 /* Have the other nodes to be told? */
-static bool weir_is_due(const struct weir_sweep *sweep, const struct weir_record4 *record,
+static bool weir_is_due(const struct weir_sweep *sweep, const struct weir_record *record,
 			const struct weir_timeouts *timeouts, __u32 timeout)
 {
-	const struct weir_truth4 *truth = &record->truth;
+	const struct weir_truth *truth = &record->truth;
 	__u8 state = WEIR_HEAD_STATE(record->head);
 
 	if (!weir_is_shared(record))
@@ -193,38 +192,62 @@ static bool weir_is_due(const struct weir_sweep *sweep, const struct weir_record
 	       (__s32)(truth->entry.seen - truth->synced) > (__s32)(timeout / 4);
 }
 
-static void weir_tell(struct weir_sweep *sweep, struct outbound4_ref *truth)
+static void weir_tell(struct weir_sweep *sweep, struct outbound_ref *truth)
 {
-	struct weir_truth4 copy;
+	struct weir_truth copy;
 
 	if (sweep->result->records == sweep->room) {
 		sweep->result->records_waiting++;
 		return;
 	}
-	if (outbound4_advance(truth, WEIR_FLAG_SHARED, WEIR_SYN) == 1)
+	if (outbound_advance(truth, WEIR_FLAG_SHARED, WEIR_SYN) == 1)
 		weir_writer_counters.flags_added++;
 	/* Before the copy is taken: a change that comes meanwhile is told of once more. */
 	*(volatile __u32 *)&truth->slot->synced = weir_later(
 		sweep->now, truth->slot->changed); /* XDP's clock is finer: ahead by up to 10 ms */
 	weir_order_loads();
 	copy = *truth->slot;
-	if (!outbound4_holds(truth))
+	if (!outbound_holds(truth))
 		return;
 	weir_sync_encode(weir_load(truth->head), &copy, sweep->now,
 			 &sweep->records[sweep->result->records++]);
 }
 
+/* XDP leaves a packet's time in the entry that it was found by: the client's packets in the inbound
+ * one. The later of the session's two times. */
+static __u32 weir_last_seen(const struct weir_entry *truth)
+{
+	struct weir_key client = weir_other_key(truth), reply;
+	struct weir_entry entry;
+	struct inbound_ref index;
+
+	if (inbound_read(&client, &index, &entry))
+		return truth->seen;
+	reply = weir_other_key(&entry);
+	return entry.generation == truth->generation && weir_same_key(&reply, &truth->key)
+		       ? weir_later(truth->seen, entry.seen)
+		       : truth->seen;
+}
+
+/* A RST that does not count any more: ticks wrap after weeks. The other nodes are told, as if the
+ * ring had been full. */
+static void weir_forget_reset(struct weir_truth *truth, __u32 reset)
+{
+	if (__sync_bool_compare_and_swap(&truth->reset, reset, 0))
+		*(volatile __u32 *)&truth->synced = truth->changed - 1;
+}
+
 static void weir_judge_session(struct weir_sweep *sweep, __u32 bucket, __u32 i, bool index)
 {
 	struct weir_place place = weir_place(&weir_outbound, bucket, i);
-	struct outbound4_ref truth = {
+	struct outbound_ref truth = {
 		.head = place.head,
-		.slot = (struct weir_truth4 *)place.slot,
+		.slot = (struct weir_truth *)place.slot,
 		.seen = place.seen,
 	};
 	const struct weir_timeouts *timeouts;
-	struct weir_record4 record;
-	__u32 seen, reset, timeout;
+	struct weir_record record;
+	__u32 seen, reset, timeout, limit;
 	bool is_reset;
 	__u16 real;
 	__u8 state;
@@ -243,12 +266,18 @@ static void weir_judge_session(struct weir_sweep *sweep, __u32 bucket, __u32 i, 
 	is_reset = weir_reset_counts(reset, seen);
 	timeouts = weir_timeouts_of(real);
 	timeout = weir_timeout(timeouts, state, is_reset);
-	sweep->result->without_timeouts += real >= sweep->timeouts_len;
-	if (weir_idle_ticks(sweep->now, seen, reset) >
-	    weir_idle_limit(timeout) + (weir_is_patient(sweep) ? timeout : 0)) {
-		weir_expire(sweep, &truth, timeout);
-		return;
+	sweep->result->without_timeouts += real >= weir_timeouts_known.count;
+	limit = weir_idle_limit(timeout) + (weir_is_patient(sweep) ? timeout : 0);
+	if (weir_idle_ticks(sweep->now, seen, reset) > limit) {
+		seen = weir_last_seen(&record.truth.entry);
+		if (weir_idle_ticks(sweep->now, seen, reset) > limit) {
+			weir_expire(sweep, &truth, timeout);
+			return;
+		}
+		weir_raise_tick(&truth.slot->entry.seen, seen);
 	}
+	if (reset && !is_reset)
+		weir_forget_reset(truth.slot, reset);
 	sweep->result->outbound_entries++;
 	sweep->result->sessions++;
 	if (state < WEIR_ESTABLISHED && !is_reset)
@@ -257,7 +286,7 @@ static void weir_judge_session(struct weir_sweep *sweep, __u32 bucket, __u32 i, 
 		sweep->result->established++;
 	else
 		sweep->result->closing++;
-	if (real < sweep->timeouts_len)
+	if (real < weir_timeouts_known.count)
 		sweep->sessions_per_real[real]++;
 	if (weir_is_due(sweep, &record, timeouts, timeout))
 		weir_tell(sweep, &truth);
@@ -265,32 +294,38 @@ static void weir_judge_session(struct weir_sweep *sweep, __u32 bucket, __u32 i, 
 		weir_note_contest(&record);
 }
 
-/* An inbound entry is made after its session's outbound one and goes with it. If its session is not
- * there, then because XDP has made a new one of the same LIP:port and real server. */
+/*
+ * An inbound entry is made after its session's outbound one and goes with it. If its session is not
+ * there, then because XDP has made a new one of the same LIP:port and real server. If it is, it
+ * learns when the client was last heard: the other nodes are told so by the session's record.
+ */
 static void weir_judge_index(struct weir_sweep *sweep, __u32 bucket, __u32 i)
 {
 	struct weir_place place = weir_place(&weir_inbound, bucket, i);
-	struct inbound4_ref index = {
+	struct inbound_ref index = {
 		.head = place.head,
-		.slot = (struct weir_entry4 *)place.slot,
+		.slot = (struct weir_entry *)place.slot,
 		.seen = place.seen,
 	};
-	struct weir_entry4 entry, session;
-	struct outbound4_ref truth;
-	struct weir_key4 key;
+	struct weir_entry entry, session;
+	struct outbound_ref truth;
+	struct weir_key key;
 	int err;
 
 	weir_order_loads();
 	entry = *index.slot;
-	if (!inbound4_holds(&index))
+	if (!inbound_holds(&index))
 		return;
 	key = weir_other_key(&entry);
-	err = outbound4_read(&key, &truth, &session);
+	err = outbound_read(&key, &truth, &session);
 	if (err && err != -ENOENT)
 		return;
-	if (!err && session.generation == entry.generation)
+	if (!err && session.generation == entry.generation) {
+		if (WEIR_HEAD_STATE(truth.seen) != WEIR_HELD)
+			weir_raise_tick(&truth.slot->entry.seen, entry.seen);
 		return;
-	if (inbound4_remove(&index))
+	}
+	if (inbound_remove(&index))
 		return;
 	sweep->result->orphans++;
 	weir_writer_counters.flags_gone += weir_count_flags(index.was);
@@ -331,10 +366,19 @@ static void weir_sweep_outbound(struct weir_sweep *sweep)
 				    sweep->result->outbound_slots * WEIR_PRESSURE;
 }
 
+static __u32 weir_inbound_period(void)
+{
+	__u32 period = weir_timeouts_known.shortest / 4;
+
+	return period < WEIR_INBOUND_MIN   ? WEIR_INBOUND_MIN
+	       : period > WEIR_INBOUND_MAX ? WEIR_INBOUND_MAX
+					   : period;
+}
+
 static void weir_sweep_inbound(struct weir_sweep *sweep)
 {
 	__u32 from = weir_sweep_memory.orphans;
-	__u32 share = weir_share_of(sweep, &weir_inbound, WEIR_ORPHAN_TICKS, 0);
+	__u32 share = weir_share_of(sweep, &weir_inbound, weir_inbound_period(), 0);
 
 	for (__u32 bucket = 0; bucket < weir_inbound.buckets; bucket++) {
 		__u32 distance = (bucket + weir_inbound.buckets - from) % weir_inbound.buckets;
@@ -352,14 +396,12 @@ static void weir_sweep_inbound(struct weir_sweep *sweep)
 	weir_sweep_memory.orphans = ((__u64)from + share) % weir_inbound.buckets;
 }
 
-int weir_sweep(const struct weir_sweep_order *order, const struct weir_timeouts *timeouts,
-	       __u32 timeouts_len, __u32 *sessions_per_real, struct weir_sync_record4 *records,
-	       size_t room, struct weir_sweep_result *result)
+static int weir_sweep(const struct weir_sweep_order *order, __u32 *sessions_per_real, void *records,
+		      size_t room, struct weir_sweep_result *result)
 {
 	struct weir_sweep sweep = {
 		.now = order->now,
 		.order = order,
-		.timeouts_len = timeouts_len,
 		.sessions_per_real = sessions_per_real,
 		.records = records,
 		.room = room,
@@ -369,9 +411,6 @@ int weir_sweep(const struct weir_sweep_order *order, const struct weir_timeouts 
 	if (!weir_inbound.memory || !weir_outbound.memory)
 		return -ENODEV;
 	memset(result, 0, sizeof(*result));
-	memset(sessions_per_real, 0, timeouts_len * sizeof(*sessions_per_real));
-	if (weir_timeouts_keep(timeouts, timeouts_len))
-		return -ENOMEM;
 	result->inbound_slots = (__u64)weir_inbound.buckets * WEIR_SLOTS;
 	result->outbound_slots = (__u64)weir_outbound.buckets * WEIR_SLOTS;
 	/* Before anything is removed: else the copy would come to light. */

@@ -15,16 +15,16 @@ struct {
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, TEST_INBOUND_BUCKETS);
 	__type(key, __u32);
-	__type(value, struct weir_inbound4_bucket);
-} test_inbound4 SEC(".maps");
+	__type(value, struct weir_inbound_bucket);
+} test_inbound SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, TEST_OUTBOUND_BUCKETS);
 	__type(key, __u32);
-	__type(value, struct weir_outbound4_bucket);
-} test_outbound4 SEC(".maps");
+	__type(value, struct weir_outbound_bucket);
+} test_outbound SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -37,28 +37,26 @@ struct {
 #define WEIR_HASH_KEY0 test_constants.hash_key[0]
 #define WEIR_HASH_KEY1 test_constants.hash_key[1]
 
-static __always_inline struct weir_inbound4_bucket *test_inbound4_bucket(__u32 index)
+static __always_inline struct weir_inbound_bucket *test_inbound4_bucket(__u32 index)
 {
-	return bpf_map_lookup_elem(&test_inbound4, &index);
+	return bpf_map_lookup_elem(&test_inbound, &index);
 }
 
-static __always_inline struct weir_outbound4_bucket *test_outbound4_bucket(__u32 index)
+static __always_inline struct weir_outbound_bucket *test_outbound4_bucket(__u32 index)
 {
-	return bpf_map_lookup_elem(&test_outbound4, &index);
+	return bpf_map_lookup_elem(&test_outbound, &index);
 }
 
-#define WEIR_TABLE               inbound4
-#define WEIR_SLOT                struct weir_entry4
-#define WEIR_KEY                 struct weir_key4
-#define WEIR_BUCKET              struct weir_inbound4_bucket
+#define WEIR_TABLE               inbound
+#define WEIR_SLOT                struct weir_entry
+#define WEIR_BUCKET              struct weir_inbound_bucket
 #define WEIR_TABLE_BUCKETS       TEST_INBOUND_BUCKETS
 #define WEIR_TABLE_BUCKET(index) test_inbound4_bucket(index)
 #include "table.h"
 
-#define WEIR_TABLE               outbound4
-#define WEIR_SLOT                struct weir_truth4
-#define WEIR_KEY                 struct weir_key4
-#define WEIR_BUCKET              struct weir_outbound4_bucket
+#define WEIR_TABLE               outbound
+#define WEIR_SLOT                struct weir_truth
+#define WEIR_BUCKET              struct weir_outbound_bucket
 #define WEIR_TABLE_BUCKETS       TEST_OUTBOUND_BUCKETS
 #define WEIR_TABLE_BUCKET(index) test_outbound4_bucket(index)
 #include "table.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /*
  * The test of the session table: an XDP program on one CPU against the writer thread on another,
- * all operations mixed, on few keys in few slots.
+ * all operations mixed, on few keys in few slots. Compiled once for each family.
  *
  * First the rules that need no second CPU are checked. Then writers are killed in the midst of
  * their work, many times, and what they leave behind must be put right by the next one. At last one
@@ -31,6 +31,11 @@
 #include "table_test_rules.h"
 #include "table_test_user.h"
 
+#if WEIR_WIDE
+#define TEST_OBJECT "table_test6.bpf.o"
+#else
+#define TEST_OBJECT "table_test4.bpf.o"
+#endif
 #define TEST_XDP_CPU       0
 #define TEST_USER_CPU      1
 #define TEST_BATCH         4000000 /* XDP runs in one system call, which costs some 10 ms */
@@ -47,6 +52,8 @@ static struct weir_layout layout = {
 	.version = WEIR_LAYOUT_VERSION,
 	.inbound4_buckets = TEST_INBOUND_BUCKETS,
 	.outbound4_buckets = TEST_OUTBOUND_BUCKETS,
+	.inbound6_buckets = TEST_INBOUND_BUCKETS,
+	.outbound6_buckets = TEST_OUTBOUND_BUCKETS,
 };
 static bool over;
 static __s64 base; /* flags in the books when they were opened */
@@ -136,11 +143,11 @@ static struct test_finding inspect(void)
 
 static void become_writer(void)
 {
-	struct weir_backend4 backend = test_merged_backend();
-	int err = weir_tables_map(inbound_fd, outbound_fd, &layout);
+	struct weir_backend backend = test_merged_backend();
+	int err = test_family.map(inbound_fd, outbound_fd, &layout);
 
 	if (!err)
-		err = weir_backends_set(&backend, 1);
+		err = test_family.use_backends(&backend, 1);
 	if (err)
 		fail("map the tables", err);
 }
@@ -198,7 +205,7 @@ static void kill_one_writer(void)
 	}
 	test_finish_merge();
 	inspect();
-	weir_tables_unmap();
+	test_family.unmap();
 	let_run();
 }
 
@@ -273,7 +280,7 @@ static void set_constants(struct bpf_object *object)
 	struct bpf_map *map = bpf_object__find_map_by_name(object, ".rodata");
 
 	if (!map || bpf_map__set_initial_value(map, &test_constants, sizeof(test_constants)))
-		fail("find the constants in table_test.bpf.o", EINVAL);
+		fail("find the constants in " TEST_OBJECT, EINVAL);
 }
 
 /* The object lies beside this program. */
@@ -286,14 +293,14 @@ static struct bpf_object *load(void)
 
 	if (readlink("/proc/self/exe", path, sizeof(path) - 1) < 0)
 		fail("find this program", errno);
-	snprintf(file, sizeof(file), "%s/table_test.bpf.o", dirname(path));
+	snprintf(file, sizeof(file), "%s/" TEST_OBJECT, dirname(path));
 	object = bpf_object__open_file(file, NULL);
 	if (!object)
-		fail("open table_test.bpf.o beside the test program", errno);
+		fail("open " TEST_OBJECT " beside the test program", errno);
 	set_constants(object);
 	err = bpf_object__load(object);
 	if (err)
-		fail("load table_test.bpf.o (root is needed)", err);
+		fail("load " TEST_OBJECT " (root is needed)", err);
 	return object;
 }
 
@@ -306,10 +313,10 @@ static void prepare(const struct options *options)
 		test_constants.hash_key[i] = layout.hash_key[i] = test_random(&random);
 	object = load();
 	program_fd = bpf_program__fd(bpf_object__find_program_by_name(object, "table_test"));
-	inbound_fd = bpf_object__find_map_fd_by_name(object, "test_inbound4");
-	outbound_fd = bpf_object__find_map_fd_by_name(object, "test_outbound4");
-	test_inbound = map_whole(bpf_object__find_map_by_name(object, "test_inbound4"));
-	test_outbound = map_whole(bpf_object__find_map_by_name(object, "test_outbound4"));
+	inbound_fd = bpf_object__find_map_fd_by_name(object, "test_inbound");
+	outbound_fd = bpf_object__find_map_fd_by_name(object, "test_outbound");
+	test_inbound = map_whole(bpf_object__find_map_by_name(object, "test_inbound"));
+	test_outbound = map_whole(bpf_object__find_map_by_name(object, "test_outbound"));
 	test_shared = map_whole(bpf_object__find_map_by_name(object, "test_shared"));
 	test_user = share(sizeof(*test_user));
 	test_model = share(sizeof(*test_model));
@@ -351,6 +358,6 @@ int main(int argc, char **argv)
 	__atomic_store_n(&over, true, __ATOMIC_SEQ_CST);
 	pthread_join(xdp, NULL);
 	ok = report(&options, &totals, seconds() - start);
-	weir_tables_unmap();
+	test_family.unmap();
 	return ok ? 0 : 1;
 }

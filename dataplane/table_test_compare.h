@@ -12,13 +12,13 @@
 static bool test_is_modelled(__u32 port)
 {
 	const struct test_model_session *model = &test_model->session[port];
-	struct weir_key4 key = test_merged_outbound_key(port);
-	struct outbound4_ref ref;
-	const struct weir_truth4 *truth;
+	struct weir_key key = test_merged_outbound_key(port);
+	struct outbound_ref ref;
+	const struct weir_truth *truth;
 	__u32 reset;
 	__u8 facts = 0;
 
-	if (outbound4_find(&key, &ref))
+	if (outbound_find(&key, &ref))
 		return !model->generation;
 	truth = ref.slot;
 	if (!test_merged_is_own(truth, ref.seen, port, &facts))
@@ -48,17 +48,17 @@ static bool test_claim_wins(const struct test_claim *one, const struct test_clai
 /* What the sessions in the table say about a client: which one is to be named. */
 static __u64 test_named(__u32 client)
 {
-	struct weir_truth4 truth[TEST_MERGED];
+	struct weir_truth truth[TEST_MERGED];
 	struct test_claim best = {}, claim;
 	__u8 state[TEST_MERGED];
 	__u32 count = 0;
 	__u64 cut = 0;
 
 	for (__u32 port = 0; port < TEST_MERGED; port++) {
-		struct weir_key4 key = test_merged_outbound_key(port);
-		struct outbound4_ref ref;
+		struct weir_key key = test_merged_outbound_key(port);
+		struct outbound_ref ref;
 
-		if (outbound4_find(&key, &ref) ||
+		if (outbound_find(&key, &ref) ||
 		    test_merged_client_of(ref.slot->entry.generation) != client)
 			continue;
 		state[count] = WEIR_HEAD_STATE(ref.seen);
@@ -86,13 +86,13 @@ static __u64 test_named(__u32 client)
 /* An index entry without a session may wait for its turn to be removed. */
 static bool test_is_indexed(__u32 client)
 {
-	struct weir_key4 key = test_merged_inbound_key(client);
+	struct weir_key key = test_merged_inbound_key(client);
 	__u64 named = test_named(client);
-	struct inbound4_ref ref;
+	struct inbound_ref ref;
 
 	if (!named)
 		return true;
-	return !inbound4_find(&key, &ref) && ref.slot->generation == named &&
+	return !inbound_find(&key, &ref) && ref.slot->generation == named &&
 	       test_merged_index_is_own(ref.slot, ref.seen, client);
 }
 

@@ -31,9 +31,9 @@ static void test_inspect_head(struct test_finding *finding, __u64 head, __u64 be
 	}
 }
 
-static bool test_is_at_home(const struct weir_key4 *key, __u64 head, __u32 bucket, __u32 buckets)
+static bool test_is_at_home(const struct weir_key *key, __u64 head, __u32 bucket, __u32 buckets)
 {
-	__u64 hash = weir_hash4(key);
+	__u64 hash = weir_hash_key(key);
 
 	return weir_fingerprint(hash) == WEIR_HEAD_FINGERPRINT(head) &&
 	       (weir_first_bucket(hash, buckets) == bucket ||
@@ -52,7 +52,7 @@ static void test_recall_both(__u64 generation, __u64 head, __u8 facts, __u32 cli
 		    head, facts);
 }
 
-static void test_inspect_merged_index(struct test_finding *finding, const struct weir_entry4 *index,
+static void test_inspect_merged_index(struct test_finding *finding, const struct weir_entry *index,
 				      __u64 head, __u32 bucket, __u32 *entries)
 {
 	__u32 client = test_merged_client_of(index->generation);
@@ -65,7 +65,7 @@ static void test_inspect_merged_index(struct test_finding *finding, const struct
 	finding->duplicates += entries[client]++ > 0;
 }
 
-static void test_inspect_merged(struct test_finding *finding, const struct weir_truth4 *truth,
+static void test_inspect_merged(struct test_finding *finding, const struct weir_truth *truth,
 				__u64 head, __u32 bucket, __u32 *entries)
 {
 	__u64 generation = truth->entry.generation;
@@ -83,14 +83,14 @@ static void test_inspect_merged(struct test_finding *finding, const struct weir_
 }
 
 static void test_inspect_inbound(struct test_finding *finding,
-				 const struct weir_inbound4_bucket *before)
+				 const struct weir_inbound_bucket *before)
 {
 	__u32 entries[TEST_CLIENTS] = {}, merged[TEST_MERGED_CLIENTS] = {};
 
 	for (__u32 place = 0; place < TEST_INBOUND_BUCKETS * WEIR_SLOTS; place++) {
 		__u32 bucket = place / WEIR_SLOTS;
 		__u64 head = test_inbound[bucket].head[place % WEIR_SLOTS];
-		const struct weir_entry4 *index = &test_inbound[bucket].slot[place % WEIR_SLOTS];
+		const struct weir_entry *index = &test_inbound[bucket].slot[place % WEIR_SLOTS];
 		__u32 client = test_client_of(index->generation);
 		__u8 facts = 0;
 
@@ -114,14 +114,14 @@ static void test_inspect_inbound(struct test_finding *finding,
 }
 
 static void test_inspect_outbound(struct test_finding *finding,
-				  const struct weir_outbound4_bucket *before)
+				  const struct weir_outbound_bucket *before)
 {
 	__u32 entries[TEST_PORTS] = {}, merged[TEST_MERGED] = {};
 
 	for (__u32 place = 0; place < TEST_OUTBOUND_BUCKETS * WEIR_SLOTS; place++) {
 		__u32 bucket = place / WEIR_SLOTS;
 		__u64 head = test_outbound[bucket].head[place % WEIR_SLOTS];
-		const struct weir_truth4 *truth = &test_outbound[bucket].slot[place % WEIR_SLOTS];
+		const struct weir_truth *truth = &test_outbound[bucket].slot[place % WEIR_SLOTS];
 		__u32 port = test_port_of(truth->entry.generation);
 		__u8 facts = 0;
 
@@ -147,8 +147,8 @@ static void test_inspect_outbound(struct test_finding *finding,
 /* XDP is at rest: lets the sweep finish what is to be finished, then looks at every slot. */
 static struct test_finding test_inspect(void)
 {
-	static struct weir_inbound4_bucket inbound[TEST_INBOUND_BUCKETS];
-	static struct weir_outbound4_bucket outbound[TEST_OUTBOUND_BUCKETS];
+	static struct weir_inbound_bucket inbound[TEST_INBOUND_BUCKETS];
+	static struct weir_outbound_bucket outbound[TEST_OUTBOUND_BUCKETS];
 	struct test_finding finding = {};
 
 	memcpy(inbound, test_inbound, sizeof(inbound));

@@ -41,22 +41,22 @@ static __always_inline __u64 test_merged_generation(struct test_side *side, int 
 	return test_generation(side, parity, TEST_IS_MERGED | client, TEST_IS_MERGED | port);
 }
 
-static __always_inline struct weir_key4 test_merged_inbound_key(__u32 client)
+static __always_inline struct weir_key test_merged_inbound_key(__u32 client)
 {
-	return (struct weir_key4){
-		.saddr = 0x0b000000 + client,
-		.daddr = 0xc000020b,
+	return (struct weir_key){
+		.saddr = test_ip(0x0b000000 + client),
+		.daddr = test_ip(0xc000020b),
 		.sport = 2048 + client,
 		.dport = 80,
 		.proto = 6,
 	};
 }
 
-static __always_inline struct weir_key4 test_merged_outbound_key(__u32 port)
+static __always_inline struct weir_key test_merged_outbound_key(__u32 port)
 {
-	return (struct weir_key4){
-		.saddr = 0x0a030103,
-		.daddr = 0x0ac90000 + port / 16,
+	return (struct weir_key){
+		.saddr = test_ip(0x0a030103),
+		.daddr = test_ip(0x0ac90000 + port / 16),
 		.sport = 80,
 		.dport = 1024 + port % 16,
 		.proto = 6,
@@ -72,11 +72,11 @@ static __always_inline __u64 test_merged_supersedes(__u64 generation)
 }
 
 /* The entry as the merge makes it: everything follows from the generation. */
-static __always_inline void test_fill_merged(struct weir_truth4 *truth, __u64 generation, __u32 now)
+static __always_inline void test_fill_merged(struct weir_truth *truth, __u64 generation, __u32 now)
 {
-	struct weir_key4 client = test_merged_inbound_key(test_merged_client_of(generation));
+	struct weir_key client = test_merged_inbound_key(test_merged_client_of(generation));
 
-	*truth = (struct weir_truth4){
+	*truth = (struct weir_truth){
 		.entry = {.key = test_merged_outbound_key(test_merged_port_of(generation)),
 			  .generation = generation,
 			  .new_saddr = client.daddr,
@@ -94,25 +94,25 @@ static __always_inline void test_fill_merged(struct weir_truth4 *truth, __u64 ge
 }
 
 /* The entry's own bytes, as far as they follow from its generation. */
-static __always_inline bool test_merged_bytes(const struct weir_entry4 *entry,
-					      const struct weir_entry4 *expected)
+static __always_inline bool test_merged_bytes(const struct weir_entry *entry,
+					      const struct weir_entry *expected)
 {
 	const weir_word *word = (const weir_word *)entry;
 	const weir_word *right = (const weir_word *)expected;
 	__u64 difference = 0;
 
 	WEIR_UNROLL
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < TEST_OWN_WORDS; i++)
 		difference |= word[i] ^ right[i];
 	difference |= entry->egress ^ expected->egress;
 	return !(difference | entry->real);
 }
 
-static __always_inline bool test_merged_is_own(const struct weir_truth4 *truth, __u64 head,
+static __always_inline bool test_merged_is_own(const struct weir_truth *truth, __u64 head,
 					       __u32 port, __u8 *facts)
 {
 	__u64 generation = truth->entry.generation;
-	struct weir_truth4 expected;
+	struct weir_truth expected;
 
 	test_fill_merged(&expected, generation, 0);
 	if (!test_is_merged(generation) || test_merged_port_of(generation) != port ||
@@ -129,11 +129,11 @@ static __always_inline bool test_merged_is_own(const struct weir_truth4 *truth, 
 	       test_fact_is_own(truth->options_fact, head, generation, 6, facts);
 }
 
-static __always_inline bool test_merged_index_is_own(const struct weir_entry4 *index, __u64 head,
+static __always_inline bool test_merged_index_is_own(const struct weir_entry *index, __u64 head,
 						     __u32 client)
 {
-	struct weir_truth4 truth;
-	struct weir_entry4 expected = {.key = test_merged_inbound_key(client)};
+	struct weir_truth truth;
+	struct weir_entry expected = {.key = test_merged_inbound_key(client)};
 
 	test_fill_merged(&truth, index->generation, 0);
 	weir_index_of(&truth.entry, &expected);
@@ -145,8 +145,8 @@ static __always_inline bool test_merged_index_is_own(const struct weir_entry4 *i
 
 /* A new session of the same LIP:port, as its origin makes it; the sweep gives it its client key. */
 static __always_inline void test_replace_merged(const struct test_actor *actor,
-						struct outbound4_ref *ref,
-						struct weir_truth4 *truth, __u32 port, __u64 random)
+						struct outbound_ref *ref, struct weir_truth *truth,
+						__u32 port, __u64 random)
 {
 	__u32 client = (random & 0xffff) % TEST_MERGED_CLIENTS;
 	__u64 old = truth->entry.generation;
@@ -154,7 +154,7 @@ static __always_inline void test_replace_merged(const struct test_actor *actor,
 	int err;
 
 	test_fill_merged(truth, new, actor->shared->now);
-	err = outbound4_replace(ref, truth, WEIR_FLAG_SHARED, WEIR_SYN);
+	err = outbound_replace(ref, truth, WEIR_FLAG_SHARED, WEIR_SYN);
 	if (!err) {
 		actor->side->replaced++;
 		actor->side->flags_in++;
@@ -170,11 +170,11 @@ static __always_inline void test_use_merged(const struct test_actor *actor, __u3
 {
 	struct test_side *side = actor->side;
 	struct test_memory *memory = &side->merged[port];
-	struct weir_key4 key = test_merged_outbound_key(port);
+	struct weir_key key = test_merged_outbound_key(port);
 	__u64 epoch = weir_load(&actor->shared->merged_epoch[port]);
 	__u32 choice = random & 63, number = (random >> 6 & 0xff) % TEST_TRUTH_FACTS;
-	struct weir_truth4 copy = {};
-	struct outbound4_ref ref = {};
+	struct weir_truth copy = {};
+	struct outbound_ref ref = {};
 	__u8 facts = 0;
 	int err;
 
@@ -202,14 +202,14 @@ static __always_inline void test_use_merged(const struct test_actor *actor, __u3
 		return;
 
 	if (choice < TEST_ADVANCE_TO) {
-		err = outbound4_advance(&ref, test_pick_flag(actor, random >> 8),
-					test_pick_state(random >> 16));
+		err = outbound_advance(&ref, test_pick_flag(actor, random >> 8),
+				       test_pick_state(random >> 16));
 		if (err == 1)
 			test_win(side, memory, copy.entry.generation, ref.was, ref.seen);
 		test_count_error(side, err);
 	} else if (choice < TEST_LEARN_TO) {
-		err = outbound4_learn(&ref, test_fact(ref.slot, number),
-				      test_fact_value(copy.entry.generation, number));
+		err = outbound_learn(&ref, test_fact(ref.slot, number),
+				     test_fact_value(copy.entry.generation, number));
 		if (!err) {
 			side->learned++;
 			test_remember(memory, copy.entry.generation, 0, 0, 1 << number);
@@ -227,10 +227,10 @@ static __always_inline void test_use_merged(const struct test_actor *actor, __u3
 /* Looks where a merged client's packets would go. */
 static __always_inline void test_follow_merged(const struct test_actor *actor, __u32 client)
 {
-	struct weir_key4 key = test_merged_inbound_key(client);
+	struct weir_key key = test_merged_inbound_key(client);
 	struct test_side *side = actor->side;
-	struct weir_entry4 copy = {};
-	struct inbound4_ref ref = {};
+	struct weir_entry copy = {};
+	struct inbound_ref ref = {};
 	int err;
 
 	side->operations++;

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
  * Merges in the session table's test, the writer's part: random records of random histories go
- * through weir_merge() into keys that XDP is at work on, and beside it into a model: the merge rule
+ * through merge() into keys that XDP is at work on, and beside it into a model: the merge rule
  * once more, on plain structs, by nobody else's code. table_test_compare.h compares the two.
  * Included by table_test.c alone.
  */
 #ifndef WEIR_TABLE_TEST_MODEL_H
 #define WEIR_TABLE_TEST_MODEL_H
 
+#include <arpa/inet.h>
 #include <time.h>
-#include "sync_record.h"
+#include "sync_codec.h"
 #include "table_test_user.h"
 
 #define TEST_MERGE_RECORDS 3  /* of one session, in one call */
@@ -26,14 +27,14 @@ struct test_model_session {
 	__u8 facts; /* a bit for each, numbered as by test_fact() */
 };
 
-/* A call of weir_merge(). Kept until the model has it too: the writer may be killed in between, and
+/* A call of merge(). Kept until the model has it too: the writer may be killed in between, and
  * then the next one does it again. */
 struct test_merge {
 	__u32 count; /* 0 = none */
 	__u32 port;
 	__u32 now;
 	__u32 delay;
-	struct weir_sync_record4 record[TEST_MERGE_RECORDS];
+	struct weir_sync_record record[TEST_MERGE_RECORDS];
 	struct test_model_session session[TEST_MERGE_RECORDS];
 };
 
@@ -57,14 +58,15 @@ struct test_model {
 static struct test_model *test_model;
 
 /* The real server of all merged sessions, whose number in the test is 0: they never expire. */
-static struct weir_backend4 test_merged_backend(void)
+static struct weir_backend test_merged_backend(void)
 {
-	struct weir_key4 client = test_merged_inbound_key(0), reply = test_merged_outbound_key(0);
+	struct weir_key client = test_merged_inbound_key(0), reply = test_merged_outbound_key(0);
 
-	return (struct weir_backend4){
-		.vaddr = client.daddr,
-		.vport = client.dport,
-		.raddr = reply.saddr,
+	return (struct weir_backend){
+		.vaddr = weir_full(client.daddr),
+		.vport_min = ntohs(client.dport),
+		.vport_max = ntohs(client.dport),
+		.raddr = weir_full(reply.saddr),
 		.rport = reply.sport,
 		.egress = TEST_MERGED_EGRESS,
 		.proto = reply.proto,
@@ -97,13 +99,13 @@ static void test_model_join(struct test_model_session *held, const struct test_m
 }
 
 /* A record, read at tick `read`, and the same for the model. */
-static void test_draw_record(struct weir_sync_record4 *record, struct test_model_session *session,
+static void test_draw_record(struct weir_sync_record *record, struct test_model_session *session,
 			     __u64 generation, __u32 read)
 {
 	__u64 random = test_random(&test_user->random), ages = test_random(&test_user->random);
 	bool exclusive = test_merged_port_of(generation) < TEST_MERGE_ONLY;
 	__u16 flags = (random & 0xffff) & (exclusive ? 0x0fff : 0x0aaa);
-	struct weir_truth4 truth;
+	struct weir_truth truth;
 
 	/* Most records bring little. */
 	if (random >> 16 & 3)
@@ -118,7 +120,7 @@ static void test_draw_record(struct weir_sync_record4 *record, struct test_model
 		.reset = ages >> 24 & 3 ? 0 : read - (ages >> 26 & 0xfff),
 	};
 	test_fill_merged(&truth, generation, 0);
-	*record = (struct weir_sync_record4){
+	*record = (struct weir_sync_record){
 		.saddr = truth.entry.key.saddr,
 		.daddr = truth.entry.key.daddr,
 		.sport = truth.entry.key.sport,
@@ -151,11 +153,11 @@ static void test_draw_record(struct weir_sync_record4 *record, struct test_model
 /* The generation that a port has now, or 0. */
 static __u64 test_generation_at(__u32 port)
 {
-	struct weir_key4 key = test_merged_outbound_key(port);
-	struct weir_entry4 held;
-	struct outbound4_ref ref;
+	struct weir_key key = test_merged_outbound_key(port);
+	struct weir_entry held;
+	struct outbound_ref ref;
 
-	return outbound4_read(&key, &ref, &held) ? 0 : held.generation;
+	return outbound_read(&key, &ref, &held) ? 0 : held.generation;
 }
 
 /* Of a record for this port: the one that is there, a newer or an older one. */
@@ -216,10 +218,10 @@ static void test_note_merge(const struct test_merge *merge)
  * the next sweep sets it right. */
 static bool test_try_merge(const struct test_merge *merge)
 {
-	struct weir_merge_result result;
+	struct weir_merge_result result = {};
 	__u64 sum;
 
-	if (weir_merge(merge->record, merge->count, merge->now, merge->delay, &result))
+	if (test_family.merge(merge->record, merge->count, merge->now, merge->delay, &result))
 		abort();
 	sum = result.inserted + result.replaced + result.advanced + result.unchanged + result.stale;
 	test_model->inserted += result.inserted;
@@ -283,12 +285,12 @@ static void test_finish_merge(void)
 static void test_merge_plainly(__u64 random)
 {
 	__u32 port = TEST_MERGE_ONLY + (random & 0xffff) % (TEST_MERGED - TEST_MERGE_ONLY);
-	struct weir_key4 key = test_merged_outbound_key(port);
-	struct outbound4_ref ref;
-	struct weir_entry4 held;
+	struct weir_key key = test_merged_outbound_key(port);
+	struct outbound_ref ref;
+	struct weir_entry held;
 
 	test_user->side.operations++;
-	if (outbound4_read(&key, &ref, &held))
+	if (outbound_read(&key, &ref, &held))
 		return;
 	*(volatile __u64 *)ref.head = weir_head_join(ref.seen, 0x0aaa & (random >> 16), WEIR_SYN);
 }

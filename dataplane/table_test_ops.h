@@ -119,14 +119,14 @@ static __always_inline void test_dawdle(const struct test_actor *actor)
 
 /* Reads an index; with the negative control on, without looking at its head again. */
 static __always_inline int test_read_index(const struct test_actor *actor,
-					   const struct weir_key4 *key, struct inbound4_ref *ref,
-					   struct weir_entry4 *copy)
+					   const struct weir_key *key, struct inbound_ref *ref,
+					   struct weir_entry *copy)
 {
 	int err;
 
 	if (!actor->shared->no_recheck || actor->parity == TEST_USER)
-		return inbound4_read(key, ref, copy);
-	err = inbound4_find(key, ref);
+		return inbound_read(key, ref, copy);
+	err = inbound_find(key, ref);
 	test_dawdle(actor);
 	if (!err)
 		*copy = *ref->slot;
@@ -135,19 +135,19 @@ static __always_inline int test_read_index(const struct test_actor *actor,
 
 /* The same of a truth, both lines of it. */
 static __always_inline int test_read_truth(const struct test_actor *actor,
-					   const struct weir_key4 *key, struct outbound4_ref *ref,
-					   struct weir_truth4 *copy)
+					   const struct weir_key *key, struct outbound_ref *ref,
+					   struct weir_truth *copy)
 {
 	for (int tries = 0; tries < 2; tries++) {
 		bool broken = actor->shared->no_recheck && actor->parity == TEST_XDP;
-		int err = outbound4_find(key, ref);
+		int err = outbound_find(key, ref);
 
 		if (err)
 			return err;
 		if (broken)
 			test_dawdle(actor);
 		*copy = *ref->slot;
-		if (broken || outbound4_holds(ref))
+		if (broken || outbound_holds(ref))
 			return 0;
 	}
 	return -EBUSY;
@@ -159,11 +159,11 @@ static __always_inline void test_use_index(const struct test_actor *actor, __u32
 {
 	struct test_side *side = actor->side;
 	struct test_memory *memory = &side->inbound[client];
-	struct weir_key4 key = test_inbound_key(client);
+	struct weir_key key = test_inbound_key(client);
 	__u64 epoch = test_epoch(actor, client);
 	__u32 choice = random & 63, number = (random >> 6 & 0xff) % TEST_INDEX_FACTS;
-	struct weir_entry4 copy = {};
-	struct inbound4_ref ref = {};
+	struct weir_entry copy = {};
+	struct inbound_ref ref = {};
 	__u8 facts = 0;
 	int err;
 
@@ -182,15 +182,15 @@ static __always_inline void test_use_index(const struct test_actor *actor, __u32
 	test_recall(side, memory, copy.generation, ref.seen, facts);
 
 	if (choice < TEST_ADVANCE_TO) {
-		err = inbound4_advance(&ref, test_pick_flag(actor, random >> 8),
-				       test_pick_state(random >> 16));
+		err = inbound_advance(&ref, test_pick_flag(actor, random >> 8),
+				      test_pick_state(random >> 16));
 		if (err == 1)
 			test_win(side, memory, copy.generation, ref.was, ref.seen);
 		test_count_error(side, err);
 	} else if (choice < TEST_LEARN_TO) {
 		__u64 *fact = number ? &ref.slot->timestamp_fact : &ref.slot->sequence_fact;
 
-		err = inbound4_learn(&ref, fact, test_fact_value(copy.generation, number));
+		err = inbound_learn(&ref, fact, test_fact_value(copy.generation, number));
 		if (!err) {
 			side->learned++;
 			test_remember(memory, copy.generation, 0, 0, 1 << number);
@@ -199,7 +199,7 @@ static __always_inline void test_use_index(const struct test_actor *actor, __u32
 	} else if (choice < TEST_TOUCH_TO) {
 		*(volatile __u32 *)&ref.slot->seen = actor->shared->now;
 	} else if (choice < TEST_REMOVE_TO && client >= TEST_STEADY) {
-		err = inbound4_remove(&ref);
+		err = inbound_remove(&ref);
 		if (!err) {
 			side->removed++;
 			test_gone(side, memory, copy.generation, ref.was);
@@ -210,7 +210,7 @@ static __always_inline void test_use_index(const struct test_actor *actor, __u32
 
 /* A new session in the place of the one in `ref`, on the same port. */
 static __always_inline void test_replace_truth(const struct test_actor *actor,
-					       struct outbound4_ref *ref, struct weir_truth4 *truth,
+					       struct outbound_ref *ref, struct weir_truth *truth,
 					       struct test_memory *memory, __u32 port, __u64 random)
 {
 	__u32 client = test_pick_mortal(random & 0xffff, TEST_CLIENTS);
@@ -219,7 +219,7 @@ static __always_inline void test_replace_truth(const struct test_actor *actor,
 	int err;
 
 	test_fill_truth(truth, new, actor->shared->now);
-	err = outbound4_replace(ref, truth, test_mode_of(new), WEIR_SYN);
+	err = outbound_replace(ref, truth, test_mode_of(new), WEIR_SYN);
 	if (!err) {
 		actor->side->replaced++;
 		actor->side->flags_in += test_count(test_mode_of(new));
@@ -233,11 +233,11 @@ static __always_inline void test_use_truth(const struct test_actor *actor, __u32
 {
 	struct test_side *side = actor->side;
 	struct test_memory *memory = &side->outbound[port];
-	struct weir_key4 key = test_outbound_key(port);
+	struct weir_key key = test_outbound_key(port);
 	__u64 epoch = test_epoch(actor, port);
 	__u32 choice = random & 63, number = (random >> 6 & 0xff) % TEST_TRUTH_FACTS;
-	struct weir_truth4 copy = {};
-	struct outbound4_ref ref = {};
+	struct weir_truth copy = {};
+	struct outbound_ref ref = {};
 	__u8 facts = 0;
 	int err;
 
@@ -256,14 +256,14 @@ static __always_inline void test_use_truth(const struct test_actor *actor, __u32
 	test_recall(side, memory, copy.entry.generation, ref.seen, facts);
 
 	if (choice < TEST_ADVANCE_TO) {
-		err = outbound4_advance(&ref, test_pick_flag(actor, random >> 8),
-					test_pick_state(random >> 16));
+		err = outbound_advance(&ref, test_pick_flag(actor, random >> 8),
+				       test_pick_state(random >> 16));
 		if (err == 1)
 			test_win(side, memory, copy.entry.generation, ref.was, ref.seen);
 		test_count_error(side, err);
 	} else if (choice < TEST_LEARN_TO) {
-		err = outbound4_learn(&ref, test_fact(ref.slot, number),
-				      test_fact_value(copy.entry.generation, number));
+		err = outbound_learn(&ref, test_fact(ref.slot, number),
+				     test_fact_value(copy.entry.generation, number));
 		if (!err) {
 			side->learned++;
 			test_remember(memory, copy.entry.generation, 0, 0, 1 << number);
@@ -274,7 +274,7 @@ static __always_inline void test_use_truth(const struct test_actor *actor, __u32
 	} else if (port < TEST_STEADY) {
 		return;
 	} else if (choice < TEST_REMOVE_TO) {
-		err = outbound4_remove(&ref);
+		err = outbound_remove(&ref);
 		if (!err) {
 			side->removed++;
 			test_gone(side, memory, copy.entry.generation, ref.was);
@@ -293,16 +293,16 @@ static __always_inline int test_claim_client(const struct test_actor *actor, __u
 					     struct test_memory *memory)
 {
 	__u16 mode = test_mode_of(generation);
-	struct weir_entry4 index, held = {};
-	struct inbound4_ref ref = {};
+	struct weir_entry index, held = {};
+	struct inbound_ref ref = {};
 	int err;
 
 	test_fill_index(&index, generation, actor->shared->now);
-	err = inbound4_read(&index.key, &ref, &held);
+	err = inbound_read(&index.key, &ref, &held);
 	if (err == -ENOENT) {
-		err = inbound4_insert(&index, mode, WEIR_LIVE);
+		err = inbound_insert(&index, mode, WEIR_LIVE);
 	} else if (!err) {
-		err = inbound4_replace(&ref, &index, mode, WEIR_LIVE);
+		err = inbound_replace(&ref, &index, mode, WEIR_LIVE);
 		if (!err) {
 			actor->side->replaced++;
 			test_gone(actor->side, memory, held.generation, ref.was);
@@ -317,11 +317,11 @@ static __always_inline int test_claim_client(const struct test_actor *actor, __u
 static __always_inline int test_claim_port(const struct test_actor *actor, __u64 generation)
 {
 	__u16 mode = test_mode_of(generation);
-	struct weir_truth4 truth;
+	struct weir_truth truth;
 	int err;
 
 	test_fill_truth(&truth, generation, actor->shared->now);
-	err = outbound4_insert(&truth, mode, WEIR_SYN);
+	err = outbound_insert(&truth, mode, WEIR_SYN);
 	if (!err)
 		actor->side->flags_in += test_count(mode);
 	return err;
@@ -331,12 +331,12 @@ static __always_inline int test_claim_port(const struct test_actor *actor, __u64
 static __always_inline void test_yield_port(const struct test_actor *actor, __u64 generation,
 					    struct test_memory *memory)
 {
-	struct weir_key4 key = test_outbound_key(test_port_of(generation));
-	struct weir_entry4 held = {};
-	struct outbound4_ref ref = {};
+	struct weir_key key = test_outbound_key(test_port_of(generation));
+	struct weir_entry held = {};
+	struct outbound_ref ref = {};
 
-	if (outbound4_read(&key, &ref, &held) || held.generation != generation ||
-	    outbound4_remove(&ref))
+	if (outbound_read(&key, &ref, &held) || held.generation != generation ||
+	    outbound_remove(&ref))
 		return;
 	actor->side->removed++;
 	test_gone(actor->side, memory, generation, ref.was);

@@ -38,7 +38,7 @@ static void rule_begin(void)
 {
 	memset(test_inbound, 0, TEST_INBOUND_BUCKETS * sizeof(*test_inbound));
 	memset(test_outbound, 0, TEST_OUTBOUND_BUCKETS * sizeof(*test_outbound));
-	if (weir_tables_map(rules_inbound_fd, rules_outbound_fd, rules_layout))
+	if (test_family.map(rules_inbound_fd, rules_outbound_fd, rules_layout))
 		abort();
 }
 
@@ -49,10 +49,10 @@ static struct weir_sweep_result rule_sweep(__u32 now)
 			       TEST_SECONDS(RULE_CLOSED), TEST_SECONDS(RULE_RESET), 0},
 	};
 	struct weir_sweep_result result;
-	__u32 sessions[2];
+	__u32 sessions[2] = {};
 
-	if (weir_sweep(&(struct weir_sweep_order){.now = now}, timeouts, 2, sessions, NULL, 0,
-		       &result))
+	if (weir_timeouts_use(timeouts, 2) ||
+	    test_family.sweep(&(struct weir_sweep_order){.now = now}, sessions, NULL, 0, &result))
 		abort();
 	expect(sessions[RULE_REAL] + result.without_timeouts >= result.sessions,
 	       "each session is counted for its real server", "");
@@ -61,8 +61,8 @@ static struct weir_sweep_result rule_sweep(__u32 now)
 
 static int rule_put(__u64 generation, __u16 real, __u8 state, __u32 seen, __u32 reset)
 {
-	struct weir_record4 record = {.head = WEIR_HEAD(0, 0, test_mode_of(generation), state)};
-	struct weir_entry4 index;
+	struct weir_record record = {.head = WEIR_HEAD(0, 0, test_mode_of(generation), state)};
+	struct weir_entry index;
 
 	test_fill_truth(&record.truth, generation, seen);
 	test_fill_index(&index, generation, seen);
@@ -79,15 +79,15 @@ static __u64 rule_generation(__u64 serial, __u32 port, __u32 client)
 /* 0 = no entry of this session, 1 = one, 2 = both. */
 static int rule_entries(__u64 generation)
 {
-	struct weir_key4 inbound_key = test_inbound_key(test_client_of(generation));
-	struct weir_key4 outbound_key = test_outbound_key(test_port_of(generation));
-	struct inbound4_ref index;
-	struct outbound4_ref truth;
-	struct weir_entry4 held;
+	struct weir_key inbound_key = test_inbound_key(test_client_of(generation));
+	struct weir_key outbound_key = test_outbound_key(test_port_of(generation));
+	struct inbound_ref index;
+	struct outbound_ref truth;
+	struct weir_entry held;
 	int entries = 0;
 
-	entries += !inbound4_read(&inbound_key, &index, &held) && held.generation == generation;
-	entries += !outbound4_read(&outbound_key, &truth, &held) && held.generation == generation;
+	entries += !inbound_read(&inbound_key, &index, &held) && held.generation == generation;
+	entries += !outbound_read(&outbound_key, &truth, &held) && held.generation == generation;
 	return entries;
 }
 
@@ -167,15 +167,15 @@ static void rule_future(void)
 static void rule_quarantine(void)
 {
 	__u64 generation = rule_generation(1, RULE_PORT, RULE_PORT);
-	struct weir_key4 key = test_outbound_key(RULE_PORT);
-	struct outbound4_ref truth;
+	struct weir_key key = test_outbound_key(RULE_PORT);
+	struct outbound_ref truth;
 	struct weir_sweep_result result;
 
 	rule_begin();
 	rule_put(generation, RULE_REAL, WEIR_SYN, RULE_START, 0);
-	expect(!outbound4_find(&key, &truth) && !outbound4_remove(&truth),
+	expect(!outbound_find(&key, &truth) && !outbound_remove(&truth),
 	       "a session that stands can be removed", "");
-	expect(outbound4_find(&key, &truth) == -ENOENT, "what is removed is not found", "");
+	expect(outbound_find(&key, &truth) == -ENOENT, "what is removed is not found", "");
 	result = rule_sweep(RULE_START);
 	expect(result.orphans == 1 && rule_entries(generation) == 0,
 	       "an inbound entry goes with its session", "");
@@ -213,7 +213,7 @@ static void rule_generations(void)
 	__u64 older = rule_generation(4, RULE_PORT, RULE_PORT);
 	__u64 newer = rule_generation(6, RULE_PORT, RULE_PORT);
 	__u64 elsewhere = rule_generation(7, RULE_PORT + 1, RULE_PORT);
-	struct weir_record4 record;
+	struct weir_record record;
 	__u64 cursor = 0;
 
 	rule_begin();
@@ -225,10 +225,13 @@ static void rule_generations(void)
 	expect(!rule_put(newer, RULE_REAL, WEIR_ESTABLISHED, RULE_START, 0) &&
 		       rule_entries(newer) == 2 && rule_entries(first) == 0,
 	       "a newer generation replaces an older one", "");
-	expect(weir_snapshot(&cursor, &record, 1) == 1 && record.truth.entry.generation == newer &&
+	expect(test_family.snapshot(&cursor, ~0ULL, &record, 1) == 1 &&
+		       record.truth.entry.generation == newer &&
 		       WEIR_HEAD_STATE(record.head) == WEIR_ESTABLISHED,
 	       "a snapshot has the session", "");
-	expect(!weir_snapshot(&cursor, &record, 1) && cursor == ~0ULL, "a snapshot ends", "");
+	expect(!test_family.snapshot(&cursor, ~0ULL, &record, 1) &&
+		       cursor == test_family.positions(),
+	       "a snapshot ends", "");
 
 	/* Another session of the same client: the first one loses its index and goes later,
 	 * alone. */
@@ -270,7 +273,7 @@ static __u64 test_rules(int inbound_fd, int outbound_fd, const struct weir_layou
 	rule_generations();
 	rule_room();
 	rule_begin();
-	weir_tables_unmap();
+	test_family.unmap();
 	return rules_broken;
 }
 

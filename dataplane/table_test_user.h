@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "table_test.h"
-#include "table_user.h"
+#include "table_test_access.h"
 
 /* User space's books, and what it does alone. In shared memory: a writer that is killed leaves
  * them. */
@@ -48,24 +48,22 @@ static struct test_constants test_constants;
 static struct test_shared *test_shared;
 static struct test_user *test_user;
 static enum test_break test_broken;
-static struct weir_inbound4_bucket *test_inbound;
-static struct weir_outbound4_bucket *test_outbound;
+static struct weir_inbound_bucket *test_inbound;
+static struct weir_outbound_bucket *test_outbound;
 
 #define WEIR_HASH_KEY0 test_constants.hash_key[0]
 #define WEIR_HASH_KEY1 test_constants.hash_key[1]
 
-#define WEIR_TABLE               inbound4
-#define WEIR_SLOT                struct weir_entry4
-#define WEIR_KEY                 struct weir_key4
-#define WEIR_BUCKET              struct weir_inbound4_bucket
+#define WEIR_TABLE               inbound
+#define WEIR_SLOT                struct weir_entry
+#define WEIR_BUCKET              struct weir_inbound_bucket
 #define WEIR_TABLE_BUCKETS       TEST_INBOUND_BUCKETS
 #define WEIR_TABLE_BUCKET(index) (test_inbound + (index))
 #include "table.h"
 
-#define WEIR_TABLE               outbound4
-#define WEIR_SLOT                struct weir_truth4
-#define WEIR_KEY                 struct weir_key4
-#define WEIR_BUCKET              struct weir_outbound4_bucket
+#define WEIR_TABLE               outbound
+#define WEIR_SLOT                struct weir_truth
+#define WEIR_BUCKET              struct weir_outbound_bucket
 #define WEIR_TABLE_BUCKETS       TEST_OUTBOUND_BUCKETS
 #define WEIR_TABLE_BUCKET(index) (test_outbound + (index))
 #include "table.h"
@@ -107,11 +105,12 @@ static void test_sweep(void)
 		{TEST_SECONDS(2), TEST_SECONDS(10), TEST_SECONDS(3), TEST_SECONDS(1), 0},
 		{TEST_SECONDS(20), TEST_SECONDS(40), TEST_SECONDS(20), TEST_SECONDS(5), 0},
 	};
-	__u32 sessions[TEST_REALS];
+	__u32 sessions[TEST_REALS] = {};
 	struct weir_sweep_result result;
 
-	if (weir_sweep(&(struct weir_sweep_order){.now = test_shared->now}, timeouts,
-		       TEST_REALS - 1, sessions, NULL, 0, &result))
+	if (weir_timeouts_use(timeouts, TEST_REALS - 1) ||
+	    test_family.sweep(&(struct weir_sweep_order){.now = test_shared->now}, sessions, NULL,
+			      0, &result))
 		abort();
 	test_user->sweeps++;
 	test_user->expired += result.expired;
@@ -125,8 +124,8 @@ static void test_sweep(void)
 /* A session of this generation comes from elsewhere. */
 static int test_put(__u64 generation, __u8 state)
 {
-	struct weir_record4 record = {.head = WEIR_HEAD(0, 0, test_mode_of(generation), state)};
-	struct weir_entry4 index;
+	struct weir_record record = {.head = WEIR_HEAD(0, 0, test_mode_of(generation), state)};
+	struct weir_entry index;
 	int err;
 
 	test_fill_truth(&record.truth, generation, test_shared->now);
@@ -172,10 +171,10 @@ static void test_create(__u64 random)
 static void test_renew(__u32 client)
 {
 	struct test_actor actor = test_user_actor();
-	struct weir_key4 key = test_outbound_key(client);
+	struct weir_key key = test_outbound_key(client);
 	struct test_memory *memory = &actor.side->outbound[client];
-	struct weir_truth4 truth;
-	struct outbound4_ref ref;
+	struct weir_truth truth;
+	struct outbound_ref ref;
 	__u64 old, new;
 
 	actor.side->operations++;
@@ -188,7 +187,7 @@ static void test_renew(__u32 client)
 	old = truth.entry.generation;
 	new = test_generation(actor.side, TEST_USER, client, client);
 	test_fill_truth(&truth, new, test_shared->now);
-	if (outbound4_replace(&ref, &truth, test_mode_of(new), WEIR_SYN)) {
+	if (outbound_replace(&ref, &truth, test_mode_of(new), WEIR_SYN)) {
 		actor.side->stale++;
 		return;
 	}
@@ -204,16 +203,16 @@ static void test_house(__u32 client)
 {
 	struct test_actor actor = test_user_actor();
 	__u64 generation = test_generation(actor.side, TEST_USER, client, client);
-	struct weir_key4 inbound_key = test_inbound_key(client);
-	struct weir_key4 outbound_key = test_outbound_key(client);
-	struct inbound4_ref index;
-	struct outbound4_ref truth;
-	struct weir_entry4 held;
+	struct weir_key inbound_key = test_inbound_key(client);
+	struct weir_key outbound_key = test_outbound_key(client);
+	struct inbound_ref index;
+	struct outbound_ref truth;
+	struct weir_entry held;
 
 	/* Its old entries first: a new place is found, more often than not in the first bucket. */
-	if (!outbound4_read(&outbound_key, &truth, &held) && !outbound4_remove(&truth))
+	if (!outbound_read(&outbound_key, &truth, &held) && !outbound_remove(&truth))
 		test_gone(actor.side, &actor.side->outbound[client], held.generation, truth.was);
-	if (!inbound4_read(&inbound_key, &index, &held) && !inbound4_remove(&index))
+	if (!inbound_read(&inbound_key, &index, &held) && !inbound_remove(&index))
 		test_gone(actor.side, &actor.side->inbound[client], held.generation, index.was);
 	if (test_put(generation, WEIR_SYN))
 		return;
@@ -241,17 +240,17 @@ static void test_house_all(void)
 
 static void test_move(__u64 random)
 {
-	struct weir_key4 inbound = test_inbound_key(test_pick(random & 0xffff, TEST_CLIENTS));
-	struct weir_key4 outbound = test_outbound_key(test_pick(random & 0xffff, TEST_PORTS));
+	struct weir_key inbound = test_inbound_key(test_pick(random & 0xffff, TEST_CLIENTS));
+	struct weir_key outbound = test_outbound_key(test_pick(random & 0xffff, TEST_PORTS));
 	int err;
 
 	test_user->side.operations++;
 	if (random >> 32 & 1)
-		err = weir_inbound4_make_room(
-			weir_first_bucket(weir_hash4(&inbound), TEST_INBOUND_BUCKETS));
+		err = weir_make_room_in(
+			true, weir_first_bucket(weir_hash_key(&inbound), TEST_INBOUND_BUCKETS));
 	else
-		err = weir_outbound4_make_room(
-			weir_first_bucket(weir_hash4(&outbound), TEST_OUTBOUND_BUCKETS));
+		err = weir_make_room_in(
+			false, weir_first_bucket(weir_hash_key(&outbound), TEST_OUTBOUND_BUCKETS));
 	test_user->made_room += !err;
 }
 
@@ -259,16 +258,16 @@ static void test_move(__u64 random)
  * be missing. */
 static void test_snapshot(void)
 {
-	struct weir_record4 records[TEST_SNAPSHOT_ROOM];
+	struct weir_record records[TEST_SNAPSHOT_ROOM];
 	bool present[TEST_STEADY] = {};
 	__u64 cursor = 0;
 
 	test_user->snapshots++;
-	while (cursor != ~0ULL) {
-		size_t count = weir_snapshot(&cursor, records, TEST_SNAPSHOT_ROOM);
+	while (cursor < test_family.positions()) {
+		size_t count = test_family.snapshot(&cursor, ~0ULL, records, TEST_SNAPSHOT_ROOM);
 
 		for (size_t i = 0; i < count; i++) {
-			const struct weir_truth4 *truth = &records[i].truth;
+			const struct weir_truth *truth = &records[i].truth;
 			__u32 port = test_port_of(truth->entry.generation);
 			__u32 merged = test_merged_port_of(truth->entry.generation);
 			__u8 facts = 0;
@@ -295,12 +294,12 @@ static void test_snapshot(void)
 static void test_store_plainly(__u64 random)
 {
 	struct test_actor actor = test_user_actor();
-	struct weir_key4 key = test_inbound_key(test_pick(random & 0xffff, TEST_CLIENTS));
-	struct inbound4_ref ref;
-	struct weir_entry4 held;
+	struct weir_key key = test_inbound_key(test_pick(random & 0xffff, TEST_CLIENTS));
+	struct inbound_ref ref;
+	struct weir_entry held;
 
 	actor.side->operations++;
-	if (inbound4_read(&key, &ref, &held))
+	if (inbound_read(&key, &ref, &held))
 		return;
 	*(volatile __u64 *)ref.head =
 		weir_head_join(ref.seen, test_pick_flag(&actor, random >> 16), WEIR_SYN);

@@ -1,38 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* The idle timeouts that the last sweep was told: digests go by them too. Included by table_user.c
- * alone. */
+/* The idle timeouts that the agent has set last, and what follows from them. */
 #ifndef WEIR_TABLE_TIMEOUTS_H
 #define WEIR_TABLE_TIMEOUTS_H
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
+#include <stdbool.h>
 #include "table_user.h"
 
 #define WEIR_FUTURE_TICKS (60 * WEIR_TICKS_PER_SECOND) /* so little ahead of now is now */
 
-static struct {
+extern struct weir_timeouts_known {
 	struct weir_timeouts *each; /* by the number of the real server */
 	__u32 count;
+	__u32 shortest; /* of a session that is not closed; 2^32 - 1 if there are none */
 } weir_timeouts_known;
 
-static int weir_timeouts_keep(const struct weir_timeouts *timeouts, __u32 count)
-{
-	if (count != weir_timeouts_known.count) {
-		void *each = realloc(weir_timeouts_known.each, count * sizeof(*timeouts));
-
-		if (count && !each)
-			return -ENOMEM;
-		weir_timeouts_known.each = each;
-		weir_timeouts_known.count = count;
-	}
-	if (count)
-		memcpy(weir_timeouts_known.each, timeouts, count * sizeof(*timeouts));
-	return 0;
-}
-
 /* Of a real server that has none: the defaults. */
-static const struct weir_timeouts *weir_timeouts_of(__u16 real)
+static inline const struct weir_timeouts *weir_timeouts_of(__u16 real)
 {
 	static const struct weir_timeouts fallback = {
 		.handshake = WEIR_DEFAULT_HANDSHAKE_TICKS,
@@ -45,7 +28,7 @@ static const struct weir_timeouts *weir_timeouts_of(__u16 real)
 }
 
 /* A RST makes it shorter. */
-static __u32 weir_timeout(const struct weir_timeouts *timeouts, __u8 state, bool reset)
+static inline __u32 weir_timeout(const struct weir_timeouts *timeouts, __u8 state, bool reset)
 {
 	__u32 timeout = state < WEIR_ESTABLISHED ? timeouts->handshake
 			: state < WEIR_FIN_BOTH  ? timeouts->established
@@ -56,12 +39,12 @@ static __u32 weir_timeout(const struct weir_timeouts *timeouts, __u8 state, bool
 
 /* Idle ticks after which a session goes: its timeout, a quarter of that (whoever sees its packets
  * refreshes it no more often), and a margin. */
-static __u64 weir_idle_limit(__u32 timeout)
+static inline __u64 weir_idle_limit(__u32 timeout)
 {
 	return (__u64)timeout + timeout / 4 + WEIR_MARGIN_TICKS;
 }
 
-static __u32 weir_idle_ticks(__u32 now, __u32 seen, __u32 reset)
+static inline __u32 weir_idle_ticks(__u32 now, __u32 seen, __u32 reset)
 {
 	__u32 last = reset && (__s32)(reset - seen) > 0 ? reset : seen;
 	__u32 idle = now - last;

@@ -1,132 +1,92 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /*
- * The agent's side of the session table: the mapping, and the parts that the includes name. The
- * protocol is table.h's.
+ * What the writer does in the tables of one family: the parts that the includes name, behind struct
+ * weir_family. Compiled twice, with -DWEIR_WIDE=0 and with -DWEIR_WIDE=1. The protocol is
+ * table.h's.
  */
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
-#include <bpf/bpf.h>
 #include "table_collect.h"
+#include "table_family.h"
 #include "table_index.h"
 #include "table_merge.h"
+#include "table_pair.h"
 #ifdef WEIR_TABLE_TEST
 #include "table_test_put.h"
 #endif
 #include "table_sweep.h"
-#include "table_user.h"
-#include "table_writer.h"
 
-/* Does the map have this many buckets of this size? */
-static int weir_check_map(int fd, __u32 buckets, __u32 bucket_size)
+#if WEIR_WIDE
+#define WEIR_OWN_FAMILY   weir_wide
+#define weir_record_event weir_record_event6
+#else
+#define WEIR_OWN_FAMILY   weir_narrow
+#define weir_record_event weir_record_event4
+#endif
+
+static void weir_unmap(void)
 {
-	struct bpf_map_info info = {};
-	__u32 length = sizeof(info);
-	int err;
-
-	if (fd < 0)
-		return 0;
-	err = bpf_obj_get_info_by_fd(fd, &info, &length);
-	if (err)
-		return err;
-	return info.value_size == bucket_size && info.max_entries == buckets && buckets ? 0
-											: -EINVAL;
+	weir_table_unmap(&weir_inbound);
+	weir_table_unmap(&weir_outbound);
 }
 
-/* Maps the table between two pages that fault: a stray pointer of the agent's ends there. */
-static int weir_map_table(struct weir_table *table, int fd)
-{
-	size_t page = sysconf(_SC_PAGESIZE);
-	size_t length = ((size_t)table->buckets * table->bucket_size + page - 1) / page * page;
-	char *guarded =
-		mmap(NULL, length + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	int err = 0;
-
-	if (guarded == MAP_FAILED)
-		return -errno;
-	if (mmap(guarded + page, length, PROT_READ | PROT_WRITE,
-		 MAP_SHARED | MAP_FIXED | (fd < 0 ? MAP_ANONYMOUS : 0), fd, 0) == MAP_FAILED ||
-	    madvise(guarded, length + 2 * page, MADV_DONTFORK)) {
-		err = -errno;
-		munmap(guarded, length + 2 * page);
-		return err;
-	}
-	table->memory = guarded + page;
-	table->length = length;
-	return 0;
-}
-
-static void weir_unmap_table(struct weir_table *table)
-{
-	size_t page = sysconf(_SC_PAGESIZE);
-
-	if (table->memory)
-		munmap(table->memory - page, table->length + 2 * page);
-	table->memory = NULL;
-}
-
-int weir_tables_map(int inbound_fd, int outbound_fd, const struct weir_layout *layout)
+static int weir_map(int inbound_fd, int outbound_fd, const struct weir_layout *layout)
 {
 	int err;
 
-	weir_tables_unmap();
+	weir_unmap();
 	weir_inbound = (struct weir_table){
-		.buckets = layout->inbound4_buckets,
-		.bucket_size = sizeof(struct weir_inbound4_bucket),
-		.slot_size = sizeof(struct weir_entry4),
-		.key_words = sizeof(struct weir_key4) / sizeof(__u64),
-		.facts = WEIR_ENTRY4_FACTS,
-		.ticks = {offsetof(struct weir_entry4, seen)},
+		.buckets = WEIR_WIDE ? layout->inbound6_buckets : layout->inbound4_buckets,
+		.bucket_size = sizeof(struct weir_inbound_bucket),
+		.slot_size = sizeof(struct weir_entry),
+		.key_words = WEIR_KEY_WORDS,
+		.facts = WEIR_FACTS((struct weir_entry *)0),
+		.ticks = {offsetof(struct weir_entry, seen)},
 	};
 	weir_outbound = (struct weir_table){
-		.buckets = layout->outbound4_buckets,
-		.bucket_size = sizeof(struct weir_outbound4_bucket),
-		.slot_size = sizeof(struct weir_truth4),
-		.key_words = sizeof(struct weir_key4) / sizeof(__u64),
-		.facts = WEIR_TRUTH4_FACTS,
-		.ticks = {offsetof(struct weir_truth4, entry.seen),
-			  offsetof(struct weir_truth4, reset),
-			  offsetof(struct weir_truth4, changed),
-			  offsetof(struct weir_truth4, synced)},
+		.buckets = WEIR_WIDE ? layout->outbound6_buckets : layout->outbound4_buckets,
+		.bucket_size = sizeof(struct weir_outbound_bucket),
+		.slot_size = sizeof(struct weir_truth),
+		.key_words = WEIR_KEY_WORDS,
+		.facts = WEIR_FACTS((struct weir_truth *)0),
+		.ticks = {offsetof(struct weir_truth, entry.seen),
+			  offsetof(struct weir_truth, reset), offsetof(struct weir_truth, changed),
+			  offsetof(struct weir_truth, synced)},
 	};
-	memcpy(weir_hash_key, layout->hash_key, sizeof(weir_hash_key));
+	memcpy(weir_inbound.hash_key, layout->hash_key, sizeof(layout->hash_key));
+	memcpy(weir_outbound.hash_key, layout->hash_key, sizeof(layout->hash_key));
 	memset(&weir_sweep_memory, 0, sizeof(weir_sweep_memory));
-	memset(&weir_writer_counters, 0, sizeof(weir_writer_counters));
 
-	err = weir_check_map(inbound_fd, weir_inbound.buckets, weir_inbound.bucket_size);
+	err = weir_table_map(&weir_inbound, inbound_fd);
 	if (!err)
-		err = weir_check_map(outbound_fd, weir_outbound.buckets, weir_outbound.bucket_size);
-	if (!err)
-		err = weir_map_table(&weir_inbound, inbound_fd);
-	if (!err)
-		err = weir_map_table(&weir_outbound, outbound_fd);
+		err = weir_table_map(&weir_outbound, outbound_fd);
 	if (err)
-		weir_tables_unmap();
+		weir_unmap();
 	return err;
 }
 
-void weir_tables_unmap(void)
-{
-	weir_unmap_table(&weir_inbound);
-	weir_unmap_table(&weir_outbound);
-}
+const struct weir_family WEIR_OWN_FAMILY = {
+	.record_bytes = sizeof(struct weir_sync_record),
+	.key_bytes = sizeof(struct weir_key),
+	.snapshot_bytes = sizeof(struct weir_record),
+	.map = weir_map,
+	.unmap = weir_unmap,
+	.use_backends = weir_use_backends,
+	.sweep = weir_sweep,
+	.merge = weir_merge,
+	.positions = weir_positions,
+	.collect = weir_collect,
+	.snapshot = weir_snapshot,
+	.find = weir_find,
+	.add_digest = weir_add_digest,
+	.hashes = weir_settled_hashes,
+	.missing = weir_settled_missing,
+	.add_sums = weir_add_sums,
+};
 
-void weir_pause_use(void (*pause)(void))
+void weir_record_event(const struct weir_session_event *event, __u32 now,
+		       struct weir_sync_record *record)
 {
-	weir_pause_hook = pause;
-}
-
-int weir_inbound4_make_room(__u32 bucket)
-{
-	if (bucket >= weir_inbound.buckets)
-		return -EINVAL;
-	return weir_make_room(&weir_inbound, bucket, 1, 1, true) ? 0 : -ENOSPC;
-}
-
-int weir_outbound4_make_room(__u32 bucket)
-{
-	if (bucket >= weir_outbound.buckets)
-		return -EINVAL;
-	return weir_make_room(&weir_outbound, bucket, 1, 1, true) ? 0 : -ENOSPC;
+	weir_sync_encode(event->head, &event->truth, now, record);
 }

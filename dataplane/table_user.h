@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * The agent's side of the session table. All functions but weir_snapshot() belong to the one writer
- * thread of the one agent (table.h, rule 7); who takes care of that is the caller.
+ * The agent's side of the session table: what both families have in common. What each does for
+ * itself is in table_family.h. All of it belongs to the one writer thread of the one agent
+ * (table.h, rule 7); who takes care of that is the caller.
  *
  * Time is a parameter: ticks as in weir.h. So a test can let hours pass, provided that it respects
  * what a second stands for in the protocol: longer than any XDP program runs.
@@ -12,8 +13,6 @@
 #include <stddef.h>
 #include "weir.h"
 
-struct weir_sync_record4;
-
 /* Used for sessions whose real server has no timeouts of its own any more (weir_sweep_result counts
  * them). */
 #define WEIR_DEFAULT_HANDSHAKE_TICKS   (60 * WEIR_TICKS_PER_SECOND)
@@ -21,7 +20,8 @@ struct weir_sync_record4;
 #define WEIR_DEFAULT_CLOSED_TICKS      (60 * WEIR_TICKS_PER_SECOND)
 #define WEIR_DEFAULT_RESET_TICKS       (10 * WEIR_TICKS_PER_SECOND)
 
-/* What one pass found and did. The first group is the state after the pass. */
+/* What one pass found and did, in the tables of both families together where nothing else is said.
+ * The first group is the state after the pass. */
 struct weir_sweep_result {
 	__u64 sessions; /* half_open + established + closing */
 	__u64 half_open;
@@ -43,8 +43,14 @@ struct weir_sweep_result {
 	__u64 duplicates;       /* second copies left by a writer that was killed */
 	__u64 without_timeouts; /* sessions that the defaults above apply to */
 	__u64 reindexed;        /* client keys that lead to another session now */
-	__u64 records;          /* of sessions, for the other nodes: written behind the result */
-	__u64 records_waiting;  /* that found no room; a later pass brings them */
+	__u64 records;          /* narrow ones, for the other nodes: written behind the result */
+	__u64 wide_records;     /* written behind those */
+	__u64 records_waiting;  /* of either kind, that found no room; a later pass brings them */
+	/* Of one family, after the pass. */
+	__u64 narrow_sessions;
+	__u64 wide_sessions;
+	__u64 narrow_load; /* of the fuller one of its two tables, parts per thousand */
+	__u64 wide_load;
 };
 
 /* What a pass is told. */
@@ -55,51 +61,23 @@ struct weir_sweep_order {
 	__u32 hold;   /* not 0: a peer lacks records; no LIP:port is given out again */
 };
 
-/*
- * Maps both tables, with guard pages around each, and not into child processes: a fork would copy
- * the page tables of gigabytes. The hash key comes from `layout`. An fd of -1 is memory of the
- * process's own, for tests.
- * 0; -EINVAL if the maps are not as `layout` says; -errno of mmap.
- */
-int weir_tables_map(int inbound_fd, int outbound_fd, const struct weir_layout *layout);
-void weir_tables_unmap(void);
-
-/*
- * One pass over both tables: expires sessions, empties and recovers slots, makes room in full
- * buckets, removes orphans and sets the index right, in slices: each entry is checked within 20 s
- * (orphans) and 5 s (index) if passes follow each other at least that often. The first pass after
- * weir_tables_map() repairs what a killed writer has left behind. `sessions_per_real` has as many
- * counters as there are timeouts, set by this call. `records` takes up to `room` records of what
- * the other nodes have to be told: a refresh, once in a quarter of the timeout; a change that found
- * the ring full; a session old enough for WEIR_SYNC_AFTER. 0, or -ENODEV if nothing is mapped.
- */
-int weir_sweep(const struct weir_sweep_order *order, const struct weir_timeouts *timeouts,
-	       __u32 timeouts_len, __u32 *sessions_per_real, struct weir_sync_record4 *records,
-	       size_t room, struct weir_sweep_result *result);
-
-/*
- * Copies up to `room` sessions, from the position *cursor on (0 at first), and sets *cursor to
- * where the next call goes on: 2^64 - 1 when all are done. Each record is of one moment; the
- * records are not of the same moment. A session that is moved meanwhile may appear twice or not at
- * all. May run beside the writer thread. Returns the number of records.
- */
-size_t weir_snapshot(__u64 *cursor, struct weir_record4 *records, size_t room);
+/* The idle timeouts of sessions, by the number of their real server, that sweeps and digests go by
+ * from now on. 0, -ENOMEM. */
+int weir_timeouts_use(const struct weir_timeouts *timeouts, __u32 count);
 
 /* Where this node finds the real server of a session: the numbers that a record does not have. */
-struct weir_backend4 {
-	__be32 vaddr;
-	__be32 raddr;
-	__be16 vport;
-	__be16 rport;
+struct weir_backend {
+	struct weir_address vaddr;
+	struct weir_address raddr;
+	__u16 vport_min; /* host order, both inclusive */
+	__u16 vport_max;
+	__be16 rport; /* 0 = the port that the client asks for */
 	__u16 real;
 	__u16 egress; /* group towards it */
 	__u8 proto;
-	__u8 pad[3];
+	__u8 pad;
 };
 #define WEIR_REAL_UNKNOWN 0xffff
-
-/* Replaces the whole set. 0, -ENOMEM. */
-int weir_backends_set(const struct weir_backend4 *backends, size_t count);
 
 /* The word of weir_generation that XDP shares, or NULL for a private one. */
 void weir_generation_use(__u64 *word);
@@ -117,33 +95,6 @@ struct weir_merge_result {
 	__u64 conflicts; /* not in the sum: two values where there can be but one; never expected */
 };
 
-/*
- * Joins records, read `delay` ticks before `now`, into the tables. Several for one session, in any
- * order, are as good as one. 0, or -ENODEV if nothing is mapped.
- */
-int weir_merge(const struct weir_sync_record4 *records, size_t count, __u32 now, __u32 delay,
-	       struct weir_merge_result *result);
-
-/* Positions of sessions in the table, for weir_collect(). */
-__u64 weir_positions(void);
-
-/*
- * Records of the sessions in [*from, to) that have changed within so many ticks (2^32 - 1: all), at
- * most `room`. Sets *from to where to go on. Returns their number. As weir_snapshot(), of different
- * moments.
- */
-size_t weir_collect(__u64 *from, __u64 to, __u32 now, __u32 changed_within,
-		    struct weir_sync_record4 *records, size_t room);
-
-/* A key on the wire: byte 13 says whose it is, see sync_record.h. */
-struct weir_sync_key4 {
-	struct weir_key4 key;
-};
-
-/* The records of those sessions that are here: at most `count`. Returns their number. */
-size_t weir_find(const struct weir_sync_key4 *keys, size_t count, __u32 now,
-		 struct weir_sync_record4 *records);
-
 #define WEIR_DIGEST_BUCKETS 1024
 
 /* Sums of hashes over the settled sessions: equal on two nodes that agree. */
@@ -151,13 +102,6 @@ struct weir_digest {
 	__u64 sessions;
 	__u64 sum[WEIR_DIGEST_BUCKETS];
 };
-void weir_digest(__u32 now, struct weir_digest *digest);
-
-/* Hashes of the settled sessions in a set of buckets (a bit for each), and the records of those
- * whose hash is not among `known`, which is sorted by this call. Return their numbers. */
-size_t weir_settled_hashes(const __u8 *buckets, __u32 now, __u64 *hashes, size_t room);
-size_t weir_settled_missing(const __u8 *buckets, __u64 *known, size_t known_len, __u32 now,
-			    struct weir_sync_record4 *records, size_t room);
 
 /* Of all shared sessions from a generation on, whatever their state: equal on two nodes that hold
  * the same. */
@@ -167,31 +111,15 @@ struct weir_table_sums {
 	__u64 entries;
 	__u64 index; /* sum over the inbound entries: client key and generation */
 };
-void weir_sum_tables(__u64 since, struct weir_table_sums *sums);
-
-#ifdef WEIR_TABLE_TEST
-/*
- * Stores a session of any content: `record` in the outbound table and `index` in the inbound one.
- * An older generation of either key is replaced in place. Makes room in full buckets.
- * 0 = both are in; otherwise neither: -EEXIST = one of the keys has this generation or a newer one,
- * -EBUSY = another writer is at it, -ENOSPC = no room can be made, -ENODEV = nothing is mapped.
- */
-int weir_session_put(const struct weir_record4 *record, const struct weir_entry4 *index);
-#endif
-
-/* Moves one entry of this bucket to its second one, so that a slot is free at once.
- * 0, -ENOSPC = nothing can be moved, -EINVAL = no such bucket. */
-int weir_inbound4_make_room(__u32 bucket);
-int weir_outbound4_make_room(__u32 bucket);
 
 /*
  * Long passes (the sweep, digests and their like) call this between slices of a fraction of a
- * millisecond, on the thread that runs them, so that it can do what is urgent: weir_merge(),
- * weir_find(), weir_collect() and weir_backends_set() are allowed there. NULL: nothing.
+ * millisecond, on the thread that runs them, so that it can do what is urgent: merge(), find(),
+ * collect() and use_backends() of either family are allowed there. NULL: nothing.
  */
 void weir_pause_use(void (*pause)(void));
 
-/* What the writer has done since weir_tables_map(). The flags balance the books of the test: each
+/* What the writer has done since the process began. The flags balance the books of the test: each
  * flag that was set is still there or went with its entry. */
 struct weir_writer_counters {
 	__u64 moves;

@@ -193,19 +193,19 @@ static __always_inline int weir_fact_set(__u64 *fact, __u64 seen_head, __u32 val
 
 /* Which words of a slot are facts, one bit for each. */
 #define WEIR_FACT_WORD(type, field) (1u << (__builtin_offsetof(type, field) / sizeof(__u64)))
-#define WEIR_ENTRY4_FACTS                                                                          \
-	(WEIR_FACT_WORD(struct weir_entry4, sequence_fact) |                                       \
-	 WEIR_FACT_WORD(struct weir_entry4, timestamp_fact))
-#define WEIR_TRUTH4_FACTS                                                                          \
-	(WEIR_ENTRY4_FACTS | WEIR_FACT_WORD(struct weir_truth4, client_isn_fact) |                 \
-	 WEIR_FACT_WORD(struct weir_truth4, real_isn_fact) |                                       \
-	 WEIR_FACT_WORD(struct weir_truth4, client_fin_fact) |                                     \
-	 WEIR_FACT_WORD(struct weir_truth4, real_fin_fact) |                                       \
-	 WEIR_FACT_WORD(struct weir_truth4, options_fact))
+#define WEIR_ENTRY_FACTS(type)                                                                     \
+	(WEIR_FACT_WORD(type, sequence_fact) | WEIR_FACT_WORD(type, timestamp_fact))
+#define WEIR_TRUTH_FACTS(type)                                                                     \
+	(WEIR_FACT_WORD(type, entry.sequence_fact) | WEIR_FACT_WORD(type, entry.timestamp_fact) |  \
+	 WEIR_FACT_WORD(type, client_isn_fact) | WEIR_FACT_WORD(type, real_isn_fact) |             \
+	 WEIR_FACT_WORD(type, client_fin_fact) | WEIR_FACT_WORD(type, real_fin_fact) |             \
+	 WEIR_FACT_WORD(type, options_fact))
 #define WEIR_FACTS(slot)                                                                           \
 	_Generic((slot),                                                                           \
-		struct weir_entry4 *: WEIR_ENTRY4_FACTS,                                           \
-		struct weir_truth4 *: WEIR_TRUTH4_FACTS)
+		struct weir_entry4 *: WEIR_ENTRY_FACTS(struct weir_entry4),                        \
+		struct weir_truth4 *: WEIR_TRUTH_FACTS(struct weir_truth4),                        \
+		struct weir_entry6 *: WEIR_ENTRY_FACTS(struct weir_entry6),                        \
+		struct weir_truth6 *: WEIR_TRUTH_FACTS(struct weir_truth6))
 
 /*
  * The order in which a key's slots are looked at: from its preferred one on, round the bucket. The

@@ -117,7 +117,7 @@ function render(structs: readonly string[], types: readonly BtfType[]): string {
     if (type === undefined) throw new Error(`clang made no BTF of ${name}`);
     const fields = type.members
       // Nobody's bytes: written as zero, never read.
-      .filter((member) => member.name !== "pad" && member.name !== "spare")
+      .filter(({ name }) => !/^(pad|spare)(_too)?$/.test(name))
       .map(
         (member) =>
           `${member.name}: [${member.bits_offset / 8}, ${fieldOf(member.type_id)}],`,

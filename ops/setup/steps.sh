@@ -65,11 +65,11 @@ products_of() {
 	bpf)
 		for source in "$root"/dataplane/*.bpf.c; do
 			object=${source##*/}
-			echo "$root/build/${object%.c}.o"
+			printf '%s\n' "$root/build/${object%.bpf.c}4.bpf.o" "$root/build/${object%.bpf.c}6.bpf.o"
 		done
 		;;
 	addon) echo "$root/build/weir.node" ;;
-	table-test) printf '%s\n' "$root/build/table-test" "$root/build/merge-test" ;;
+	table-test) printf '%s\n' "$root/build/table-test4" "$root/build/table-test6" "$root/build/merge-test" ;;
 	streams) echo "$root/build/streams" ;;
 	esac
 }

@@ -3,10 +3,17 @@
 import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { runFuzz, runFuzzAlone } from "./fuzz.ts";
 import { runHistories } from "./histories.ts";
 import { runKernels } from "./kernels.ts";
 import { runProgram } from "../program.ts";
-import { parseOptions, USAGE, type Options, type Suite } from "./options.ts";
+import {
+  isFuzzAlone,
+  parseOptions,
+  USAGE,
+  type Options,
+  type Suite,
+} from "./options.ts";
 import { Report } from "./report.ts";
 import {
   ONE_AT_A_TIME,
@@ -20,11 +27,13 @@ const root = dirname(dirname(import.meta.dirname));
 
 const RUNNERS: Readonly<Record<Suite, (context: Context) => Promise<void>>> = {
   static: runStatic,
-  unit: (context) => runAva("unit", [], context),
+  unit: (context) => runAva(["unit"], [], context),
   histories: runHistories,
-  dataplane: (context) => runAva("dataplane", ONE_AT_A_TIME, context),
+  dataplane: (context) =>
+    runAva(["dataplane", "properties", "simulate"], ONE_AT_A_TIME, context),
+  fuzz: runFuzz,
   table: runTable,
-  lab: (context) => runAva("lab", ONE_AT_A_TIME, context),
+  lab: (context) => runAva(["lab"], ONE_AT_A_TIME, context),
   kernels: runKernels,
 };
 
@@ -43,10 +52,13 @@ async function main(args: readonly string[]): Promise<number> {
   // Daemons that drop root, such as FRR's, have sockets below it.
   chmodSync(temporary, 0o711);
   const report = new Report(options.format, (line) => console.log(line));
+  const { signal } = interrupted;
   try {
-    await runAll(options, temporary, report, interrupted.signal);
+    if (isFuzzAlone(options.fuzz))
+      return await runFuzzAlone(options, { root, temporary, signal });
+    await runAll(options, temporary, report, signal);
   } catch (error) {
-    if (!interrupted.signal.aborted) throw error;
+    if (!signal.aborted) throw error;
     report.add({
       title: "the run was interrupted",
       outcome: "failed",
@@ -70,6 +82,7 @@ async function runAll(
     match: options.match,
     operations: options.operations,
     count: options.count,
+    packets: options.packets,
     seed: options.seed,
     signal,
     onResult: (result) => report.add(result),

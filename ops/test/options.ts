@@ -8,6 +8,7 @@ const DEFAULT_SUITES = [
   "unit",
   "histories",
   "dataplane",
+  "fuzz",
   "table",
   "lab",
 ] as const;
@@ -22,6 +23,9 @@ const TABLE_OPERATIONS = 20_000_000;
 /** Histories of simulated clusters unless --count says otherwise: some seconds. */
 const HISTORIES = 20;
 
+/** Packets of the fuzzer unless --packets says otherwise: some seconds. */
+const PACKETS = 200_000;
+
 export type Options = {
   readonly help: boolean;
   readonly suites: readonly Suite[];
@@ -29,17 +33,27 @@ export type Options = {
   readonly repeat: number;
   readonly operations: number;
   readonly count: number;
+  readonly packets: number;
   readonly seed: number;
+  /** Not as a suite, but alone. */
+  readonly fuzz: {
+    readonly json: boolean;
+    readonly break: boolean;
+    /** Of all packets, this one and those before it that belong to it. */
+    readonly only: number | undefined;
+  };
   readonly format: "text" | "tap";
 };
 
-export const USAGE = `Usage: ./weir test [SUITE...] [--match NAME] [--repeat N] [--operations N] [--count N] [--seed N] [--tap]
+export const USAGE = `Usage: ./weir test [SUITE...] [--match NAME] [--repeat N] [--operations N] [--count N] [--packets N] [--seed N] [--tap]
+       ./weir test fuzz [--packets N] [--seed N] [--json] [--break] [--only INDEX]
 
 Suites; without one, all but the last run:
   static      types, lint, formatting, compiler warnings
   unit        no root, no network
   histories   simulated clusters with random packets and faults, whose tables must become equal
-  dataplane   packets through the real XDP program
+  dataplane   packets through the real XDP programs, and properties of their translation
+  fuzz        random packets through them, each held against a model
   table       the session table, two processors against each other
   lab         network namespaces with the real daemons
   kernels     loads the programs and runs dataplane and table on Debian's 6.1 and 6.12, in qemu
@@ -49,14 +63,19 @@ Options:
   --repeat N       run everything N times
   --operations N   operations of the table's test (default ${TABLE_OPERATIONS})
   --count N        histories to run (default ${HISTORIES})
-  --seed N         of the first of them (default 1); the same seed gives the same history
+  --packets N      packets of the fuzzer (default ${PACKETS})
+  --seed N         of the first history, and of the fuzzer (default 1); the same seed gives the same ones
   --tap            print TAP, for other test runners
+  --json           fuzz: print figures as JSON
+  --break          fuzz: spoil what comes out; this has to fail
+  --only INDEX     fuzz: run this packet alone, with those before it that belong to it
 
 Examples:
   ./weir test
   ./weir test unit --match 'parsePrefix()'
   ./weir test table --operations 100000000
-  ./weir test histories --count 10000 --seed 1`;
+  ./weir test histories --count 10000 --seed 1
+  ./weir test fuzz --packets 2000000 --seed 7 --json`;
 
 /** @throws UsageError */
 export function parseOptions(args: readonly string[]): Options {
@@ -70,19 +89,41 @@ export function parseOptions(args: readonly string[]): Options {
       repeat: { type: "string", default: "1" },
       operations: { type: "string", default: String(TABLE_OPERATIONS) },
       count: { type: "string", default: String(HISTORIES) },
+      packets: { type: "string", default: String(PACKETS) },
       seed: { type: "string", default: "1" },
+      json: { type: "boolean", default: false },
+      break: { type: "boolean", default: false },
+      only: { type: "string" },
     },
   });
+  const suites =
+    positionals.length > 0 ? positionals.map(suite) : DEFAULT_SUITES;
+  const fuzz = {
+    json: values.json,
+    break: values.break,
+    only:
+      values.only === undefined ? undefined : whole("--only", values.only, 0),
+  };
+  if (isFuzzAlone(fuzz) && suites.join() !== "fuzz")
+    throw new UsageError(
+      `Cannot use --json, --break or --only: they are of fuzz alone, and the suites are ${suites.join(", ")}`,
+    );
   return {
     help: values.help ?? false,
-    suites: positionals.length > 0 ? positionals.map(suite) : DEFAULT_SUITES,
+    suites,
+    fuzz,
     match: values.match,
     format: values.tap ? "tap" : "text",
     repeat: positive("--repeat", values.repeat),
     operations: positive("--operations", values.operations),
     count: positive("--count", values.count),
+    packets: positive("--packets", values.packets),
     seed: positive("--seed", values.seed),
   };
+}
+
+export function isFuzzAlone(fuzz: Options["fuzz"]): boolean {
+  return fuzz.json || fuzz.break || fuzz.only !== undefined;
 }
 
 function suite(name: string): Suite {
@@ -95,10 +136,14 @@ function suite(name: string): Suite {
 }
 
 function positive(option: string, text: string): number {
+  return whole(option, text, 1);
+}
+
+function whole(option: string, text: string, least: number): number {
   const value = Number(text);
-  if (!/^\d+$/.test(text) || value < 1 || !Number.isSafeInteger(value))
+  if (!/^\d+$/.test(text) || value < least || !Number.isSafeInteger(value))
     throw new UsageError(
-      `Cannot use ${option} ${text}: it must be a whole number of at least 1`,
+      `Cannot use ${option} ${text}: it must be a whole number of at least ${least}`,
     );
   return value;
 }

@@ -12,8 +12,11 @@ export type Context = {
   readonly temporary: string;
   readonly match: string | undefined;
   readonly operations: number;
-  /** Of the histories suite: how many, and the seed of the first. */
+  /** Of the histories suite: how many. */
   readonly count: number;
+  /** Of the fuzz suite: how many. */
+  readonly packets: number;
+  /** Of the first history, and of the fuzzer. */
   readonly seed: number;
   readonly signal: AbortSignal;
   readonly onResult: (result: TestResult) => void;
@@ -24,9 +27,9 @@ export type Context = {
 /** The ava arguments by which suites with shared kernel state run one test at a time. */
 export const ONE_AT_A_TIME = ["--serial", "--concurrency", "1"];
 
-/** Runs test/<directory>/*.test.ts. */
+/** Runs test/<directory>/*.test.ts of each directory. */
 export async function runAva(
-  directory: string,
+  directories: readonly string[],
   extraArgs: readonly string[],
   context: Context,
 ): Promise<void> {
@@ -37,7 +40,7 @@ export async function runAva(
   });
   const exit = await runChild(
     join(context.root, "node_modules/.bin/ava"),
-    avaArgs(directory, context.match, extraArgs),
+    avaArgs(directories, context.match, extraArgs),
     {
       env: { TMPDIR: context.temporary },
       signal: context.signal,
@@ -49,12 +52,13 @@ export async function runAva(
 }
 
 function avaArgs(
-  directory: string,
+  directories: readonly string[],
   match: string | undefined,
   extraArgs: readonly string[],
 ): readonly string[] {
   const matching = match === undefined ? [] : ["--match", `*${match}*`];
-  return ["--tap", ...extraArgs, ...matching, `test/${directory}/*.test.ts`];
+  const files = directories.map((directory) => `test/${directory}/*.test.ts`);
+  return ["--tap", ...extraArgs, ...matching, ...files];
 }
 
 /**
@@ -170,32 +174,41 @@ const TABLE_BREAKS = [
 ] as const;
 const TABLE_BREAK_OPERATIONS = 2_000_000;
 
-/** The session table's own test, a C program; then the same with its rules broken, which has to fail. */
+/** One for each family of sessions. */
+const TABLE_TESTS = ["table-test4", "table-test6"] as const;
+
+/** The session table's own test, C programs; then the same with its rules broken, which has to fail. */
 export async function runTable(context: Context): Promise<void> {
-  await runTableTest(
-    `table-test loses nothing in ${context.operations} operations`,
-    ["--operations", String(context.operations)],
-    0,
-    context,
-  );
-  for (const rule of TABLE_BREAKS)
+  for (const program of TABLE_TESTS) {
     await runTableTest(
-      `table-test notices a broken rule: ${rule}`,
-      ["--operations", String(TABLE_BREAK_OPERATIONS), "--break", rule],
-      1,
+      program,
+      `loses nothing in ${context.operations} operations`,
+      ["--operations", String(context.operations)],
+      0,
       context,
     );
+    for (const rule of TABLE_BREAKS)
+      await runTableTest(
+        program,
+        `notices a broken rule: ${rule}`,
+        ["--operations", String(TABLE_BREAK_OPERATIONS), "--break", rule],
+        1,
+        context,
+      );
+  }
 }
 
 async function runTableTest(
-  title: string,
+  program: (typeof TABLE_TESTS)[number],
+  behaviour: string,
   args: readonly string[],
   expected: number,
   context: Context,
 ): Promise<void> {
+  const title = `${program} ${behaviour}`;
   if (!matches(title, context.match)) return;
   const figures: string[] = [];
-  const exit = await runChild(join(context.root, "build/table-test"), args, {
+  const exit = await runChild(join(context.root, "build", program), args, {
     signal: context.signal,
     onLine: (line) => figures.push(line),
     onErrorLine: context.onNote, // its progress

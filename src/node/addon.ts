@@ -5,6 +5,10 @@
  * Each function throws `AddonError`; a number or a length that does not fit is EINVAL.
  */
 import { createRequire } from "node:module";
+import { setTimeout as delay } from "node:timers/promises";
+
+/** Before a job is submitted again that the queue had no room for. */
+const RETRY_MS = 20;
 
 export type AddonError = Error & {
   /** The errno's name. */
@@ -35,12 +39,12 @@ export type MapInfo = {
 
 export interface Addon {
   /**
-   * Takes the lock, until `close`; then adopts what is pinned in `pinDir`, makes the rest, loads the program. Throws
-   * LoadError. EAGAIN: another process has the lock.
+   * Takes the lock, until `close`; then adopts what is pinned in `pinDir`, makes the rest, loads the programs of all
+   * `objects`, which share it. Throws LoadError. EAGAIN: another process has the lock.
    */
   load(options: {
     readonly lock: string;
-    readonly object: string;
+    readonly objects: readonly string[];
     readonly pinDir: string;
     readonly maxEntries: Readonly<Record<string, number>>;
   }): Readonly<Record<string, MapInfo>>;
@@ -71,24 +75,45 @@ export interface Addon {
     readonly durationNs: number;
   };
   /**
+   * The same for many frames, one after another, each behind its length (u32). Gives for each: verdict, length, number of
+   * rises, `rises` times the index of a word and by how much it rose in the first element of `counters`, a per-CPU map
+   * (all u32), and then the frame as it came out. ENOSPC: that takes more than `room` bytes.
+   */
+  testRunMany(
+    counters: string,
+    frames: Uint8Array,
+    ifindex: number,
+    room: number,
+  ): Buffer;
+  /**
    * Has the one thread that writes the session table do a job (dataplane/table_jobs.h); one after another, in order, but
-   * that short ones go first while a long one is at work. `input`, and `more` of it, are copied. Resolves to the output, of at most `room` bytes; rejects with the job's errno, or EAGAIN: more
-   * than 1,024 jobs or 256 MiB of input are not settled yet. Jobs keep the process alive.
+   * that short ones go first while a long one is at work. `input`, and what follows in it, `more` and `rest`, are copied.
+   * Resolves to the output, of at most `room` bytes; rejects with the job's errno, or EAGAIN: more than 1,024 jobs or 256
+   * MiB of input are not settled yet. Jobs keep the process alive.
    */
   submit(
     operation: number,
     input: Uint8Array,
     room: number,
     more?: Uint8Array,
+    rest?: Uint8Array,
   ): Promise<Buffer>;
   /**
-   * From now on hands over what the program writes into its ring buffer, beginning with what is there: records of 96 bytes
-   * and keys of 16, at most 2,048 in one call, and calls that are not full no sooner than 1 ms after the one before.
-   * There is one listener; it keeps the process alive, and what it throws is uncaught. When it is 64 calls behind, or
-   * there is none, the ring fills. `undefined` ends it; then the records of calls under way are lost.
+   * From now on hands over what the programs write into their ring buffer, beginning with what is there: records of 96
+   * bytes and keys of 16 of the narrow family, records of 144 and keys of 40 of the wide one, at most 2,048 in one call,
+   * and calls that are not full no sooner than 1 ms after the one before. There is one listener; it keeps the process
+   * alive, and what it throws is uncaught. When it is 64 calls behind, or there is none, the ring fills. `undefined` ends
+   * it; then the records of calls under way are lost.
    */
   events(
-    onEvents: ((records: Buffer, misses: Buffer) => void) | undefined,
+    onEvents:
+      | ((
+          records4: Buffer,
+          misses4: Buffer,
+          records6: Buffer,
+          misses6: Buffer,
+        ) => void)
+      | undefined,
   ): void;
 }
 
@@ -99,6 +124,21 @@ export function loadAddon(): Addon {
 
 export function isAddonError(error: unknown): error is AddonError & LoadError {
   return error instanceof Error && "code" in error && "syscall" in error;
+}
+
+/** Submits a job, and again while the queue has no room for it and it is still wanted. @throws what the job rejects with */
+export async function submitInTime(
+  submit: () => Promise<unknown>,
+  isWanted: () => boolean,
+): Promise<void> {
+  while (isWanted())
+    try {
+      await submit();
+      return;
+    } catch (error) {
+      if (!hasCode(error, "EAGAIN")) throw error;
+      await delay(RETRY_MS);
+    }
 }
 
 export function hasCode(error: unknown, code: string): error is AddonError {

@@ -139,6 +139,16 @@ export class PerCpuSums<T extends Readonly<Record<string, bigint>>> {
   }
 }
 
+/** Makes each element of a per-CPU array zero on all CPUs. */
+export function clearPerCpu({ addon, infos }: OpenMaps, name: string): void {
+  const length = infos[name]?.maxEntries ?? 0;
+  for (let index = 0; index < length; index++) {
+    const key = encode(u32, index);
+    const { byteLength } = addon.mapLookup(name, key);
+    addon.mapUpdate(name, key, new Uint8Array(byteLength));
+  }
+}
+
 function add<T extends Readonly<Record<string, bigint>>>(a: T, b: T): T {
   // Object.fromEntries forgets the names, which are those of `a`.
   return Object.fromEntries(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * Opens the dataplane: takes the lock, adopts what an earlier agent has pinned, makes the rest, loads the program.
+ * Opens the dataplane: takes the lock, adopts what an earlier agent has pinned, makes the rest, loads the programs.
  *
  * Pins live in `<pinDir>/v<layout version>`. Their sizes are fixed when they are made, because the session table cannot
  * grow in place: other limits, or another layout version, need an empty directory.
@@ -38,6 +38,8 @@ const FROM_LIMITS = new Set([
   "services_max",
   "inbound4_buckets",
   "outbound4_buckets",
+  "inbound6_buckets",
+  "outbound6_buckets",
 ]);
 /** BPF_FS_MAGIC of linux/magic.h. */
 const BPF_FS_MAGIC = 0xcafe4a11;
@@ -48,8 +50,8 @@ export type DataplaneOptions = {
   /** In a bpf file system. Made if it is not there. */
   readonly pinDir: string;
   readonly limits: Limits;
-  /** The compiled program, director.bpf.o. */
-  readonly objectPath: string;
+  /** The compiled programs. */
+  readonly objectPaths: readonly string[];
 };
 
 /**
@@ -133,24 +135,26 @@ function load(
   addon: Addon,
   lock: string,
   pinDir: string,
-  { objectPath, limits }: DataplaneOptions,
+  { objectPaths, limits }: DataplaneOptions,
 ): OpenMaps["infos"] {
   const maxEntries = mapSizes(limits);
   try {
-    return addon.load({ lock, object: objectPath, pinDir, maxEntries });
+    return addon.load({ lock, objects: objectPaths, pinDir, maxEntries });
   } catch (error) {
     if (hasCode(error, "EAGAIN")) throw alreadyRunning(lock, error);
-    throw explain(error, objectPath);
+    throw explain(error);
   }
 }
 
 /** How many elements each map has whose size follows from the limits. */
 function mapSizes(limits: Limits): Readonly<Record<string, number>> {
-  // Each session has one entry in either table.
-  const buckets = Math.ceil(limits.sessions / LOAD_MAX / WEIR_SLOTS);
+  const narrow = bucketsFor(limits.sessions);
+  const wide = bucketsFor(limits.wideSessions);
   return {
-    weir_inbound4: buckets,
-    weir_outbound4: buckets,
+    weir_inbound4: narrow,
+    weir_outbound4: narrow,
+    weir_inbound6: wide,
+    weir_outbound6: wide,
     weir_service_index: limits.services,
     weir_services: limits.services,
     weir_schedules: 2 * limits.services,
@@ -162,7 +166,12 @@ function mapSizes(limits: Limits): Readonly<Record<string, number>> {
   };
 }
 
-function explain(error: unknown, objectPath: string): unknown {
+/** Of each of the two tables of a family: a session has one entry in either. */
+function bucketsFor(sessions: number): number {
+  return Math.ceil(sessions / LOAD_MAX / WEIR_SLOTS);
+}
+
+function explain(error: unknown): unknown {
   if (!isAddonError(error)) return error;
   if (error.mismatch !== undefined) {
     const { map, property, found, wanted } = error.mismatch;
@@ -177,10 +186,7 @@ function explain(error: unknown, objectPath: string): unknown {
   }
   const log = (error.log ?? "").trimEnd().split("\n").slice(-LOG_LINES);
   return new DataplaneError(
-    [
-      `Cannot load the dataplane from ${objectPath}: ${error.message}`,
-      ...log,
-    ].join("\n"),
+    [`Cannot load the dataplane: ${error.message}`, ...log].join("\n"),
     error.code,
     { cause: error },
   );

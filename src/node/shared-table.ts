@@ -6,9 +6,13 @@ import {
   DIGEST_BUCKETS,
   type Events,
   KEY_BYTES,
+  type Keys,
   type MergeResult,
   RECORD_BYTES,
+  type Records,
   type SessionTable,
+  WIDE_KEY_BYTES,
+  WIDE_RECORD_BYTES,
 } from "../sync/table.ts";
 import type { Addon } from "./addon.ts";
 import * as layout from "./layout.ts";
@@ -17,8 +21,9 @@ import { decode, encode, u64 } from "./struct.ts";
 
 /** Of `changed_within`: however long ago. */
 const EVER = 2 ** 32 - 1;
-/** Hashes, and records, that one call of repair looks at. */
+/** Hashes, and records of either kind, that one call of repair looks at. */
 const REPAIR_MAX = 65_536;
+const { size: COUNT_BYTES } = layout.weirNarrowCount;
 
 export class SharedTable implements SessionTable {
   readonly #addon: Addon;
@@ -26,22 +31,37 @@ export class SharedTable implements SessionTable {
 
   constructor({ addon, infos }: OpenMaps) {
     this.#addon = addon;
+    const buckets = (map: string) => infos[map]?.maxEntries ?? 0;
     this.positions = BigInt(
-      (infos["weir_outbound4"]?.maxEntries ?? 0) * layout.WEIR_SLOTS,
+      (buckets("weir_outbound4") + buckets("weir_outbound6")) *
+        layout.WEIR_SLOTS,
     );
   }
 
   listen(onEvents: (events: Events) => void): () => void {
-    this.#addon.events((records, misses) => onEvents({ records, misses }));
+    this.#addon.events((records4, misses4, records6, misses6) =>
+      onEvents({
+        records: { narrow: records4, wide: records6 },
+        misses: { narrow: misses4, wide: misses6 },
+      }),
+    );
     return () => this.#addon.events(undefined);
   }
 
-  async merge(records: Uint8Array, delayTicks: number): Promise<MergeResult> {
+  async merge(
+    { narrow, wide }: Records,
+    delayTicks: number,
+  ): Promise<MergeResult> {
+    const job = encode(layout.weirMergeJob, {
+      delay: Math.min(delayTicks, EVER),
+      narrow: BigInt(narrow.length / RECORD_BYTES),
+    });
     const output = await this.#addon.submit(
       layout.WEIR_JOB_MERGE,
-      encode(layout.weirMergeJob, { delay: Math.min(delayTicks, EVER) }),
+      job,
       layout.weirMergeResult.size,
-      records,
+      narrow,
+      wide,
     );
     const result = decode(layout.weirMergeResult, output);
     return {
@@ -60,7 +80,7 @@ export class SharedTable implements SessionTable {
   async collect(
     from: bigint,
     to: bigint,
-    room: number,
+    roomBytes: number,
     changedWithinTicks = EVER,
   ): Promise<Chunk> {
     const end = to < this.positions ? to : this.positions;
@@ -71,11 +91,15 @@ export class SharedTable implements SessionTable {
         to: end,
         changed_within: Math.min(changedWithinTicks, EVER),
       }),
-      u64.size + room * RECORD_BYTES,
+      layout.weirCollectResult.size + roomBytes,
     );
-    const next = decode(u64, output.subarray(0, u64.size));
+    const { size } = layout.weirCollectResult;
+    const { next, narrow } = decode(
+      layout.weirCollectResult,
+      output.subarray(0, size),
+    );
     return {
-      records: output.subarray(u64.size),
+      records: recordsOf(output.subarray(size), narrow),
       next: next < end ? next : undefined,
     };
   }
@@ -105,25 +129,51 @@ export class SharedTable implements SessionTable {
     );
   }
 
-  missing(
+  async missing(
     buckets: readonly number[],
     known: BigUint64Array,
-  ): Promise<Uint8Array> {
-    return this.#addon.submit(
-      layout.WEIR_JOB_MISSING,
-      bitsOf(buckets),
-      REPAIR_MAX * RECORD_BYTES,
-      new Uint8Array(known.buffer, known.byteOffset, known.byteLength),
+  ): Promise<Records> {
+    return countedRecords(
+      await this.#addon.submit(
+        layout.WEIR_JOB_MISSING,
+        bitsOf(buckets),
+        COUNT_BYTES + REPAIR_MAX * (RECORD_BYTES + WIDE_RECORD_BYTES),
+        new Uint8Array(known.buffer, known.byteOffset, known.byteLength),
+      ),
     );
   }
 
-  find(keys: Uint8Array): Promise<Uint8Array> {
-    return this.#addon.submit(
-      layout.WEIR_JOB_FIND,
-      keys,
-      (keys.byteLength / KEY_BYTES) * RECORD_BYTES,
+  async find({ narrow, wide }: Keys): Promise<Records> {
+    const [narrowCount, wideCount] = [
+      narrow.length / KEY_BYTES,
+      wide.length / WIDE_KEY_BYTES,
+    ];
+    return countedRecords(
+      await this.#addon.submit(
+        layout.WEIR_JOB_FIND,
+        encode(layout.weirNarrowCount, { narrow: BigInt(narrowCount) }),
+        COUNT_BYTES +
+          narrowCount * RECORD_BYTES +
+          wideCount * WIDE_RECORD_BYTES,
+        narrow,
+        wide,
+      ),
     );
   }
+}
+
+/** An output that begins with how many narrow records there are. */
+function countedRecords(output: Buffer): Records {
+  const { narrow } = decode(
+    layout.weirNarrowCount,
+    output.subarray(0, COUNT_BYTES),
+  );
+  return recordsOf(output.subarray(COUNT_BYTES), narrow);
+}
+
+function recordsOf(bytes: Buffer, narrow: bigint): Records {
+  const end = Number(narrow) * RECORD_BYTES;
+  return { narrow: bytes.subarray(0, end), wide: bytes.subarray(end) };
 }
 
 function bitsOf(buckets: readonly number[]): Uint8Array {

@@ -10,41 +10,61 @@ import * as layout from "../../src/node/layout.ts";
 import { formatIpv4 } from "../../src/model.ts";
 import {
   EVENT_BYTES,
+  FAMILIES,
   Listener,
   loadRing,
-  RECORD_BYTES,
+  NARROW,
   TURN_MAX,
   Turns,
   until,
   upTo,
+  WIDE,
 } from "./addon-ring.ts";
 
-const WEB = { vip: VIP, port: 80, protocol: "tcp" } as const;
+const WEB = {
+  vip: VIP,
+  ports: { min: 80, max: 80 },
+  protocol: "tcp",
+} as const;
 /** As addon_events.h and addon_ring.h say. */
 const BATCH_EVENTS = 2048;
 const DELIVERIES_MAX = 64;
 const DELIVERY_PERIOD_MS = 1;
-const STATE = 13;
+/** Of the state in a record or key, before the end of the key. */
+const STATE = 3;
 
-test.serial(
-  "events() delivers records and keys as the wire has them",
-  async (t) => {
-    const ring = loadRing(t);
-    const listener = new Listener().listen();
-    ring.write(3, 2);
-    await until("all", () => listener.misses.length === 2);
-    t.deepEqual(listener.generations, [1, 2, 3]);
-    t.is(listener.records[0]?.[STATE], layout.WEIR_ESTABLISHED);
-    const [outbound, client] = listener.misses.map((key) => Array.from(key));
-    const rest = Array.from({ length: 15 }, () => 0);
-    t.deepEqual(outbound, [0, ...rest], "a key of the outbound direction");
-    t.deepEqual(
-      client,
-      [1, ...rest.with(STATE - 1, 1)],
-      "byte 13 does not say that the key is a client's",
-    );
-  },
-);
+for (const family of FAMILIES)
+  test.serial(
+    `events() delivers records of ${family.recordBytes} bytes and their keys as the wire has them`,
+    async (t) => {
+      const ring = loadRing(t);
+      const listener = new Listener().listen();
+      ring.write(3, 2, family);
+      await until("all", () => listener.misses.length === 2);
+      t.deepEqual(listener.generations, [1, 2, 3]);
+      const state = family.keyBytes - STATE;
+      t.is(listener.records[0]?.[state], layout.WEIR_ESTABLISHED);
+      const [outbound, client] = listener.misses;
+      t.is(outbound?.[state], 0, "a key of the outbound direction");
+      t.is(client?.[state], 1, "it does not say that the key is a client's");
+      t.deepEqual(
+        listener.misses.map((key) => key.readUInt32LE(family.addressBytes - 4)),
+        [0, 1],
+      );
+    },
+  );
+
+test.serial("events() tells the families apart in one call", async (t) => {
+  const ring = loadRing(t);
+  ring.write(2, 1, WIDE);
+  ring.write(1, 2, NARROW);
+  const heard: number[][] = [];
+  loadAddon().events((...lists) => {
+    heard.push(lists.map(({ length }) => length));
+  });
+  await until("all", () => heard.length === 1);
+  t.deepEqual(heard, [[96, 32, 288, 40]]);
+});
 
 test.serial(
   "events() delivers at most 2,048 events in one call, in order",
@@ -171,7 +191,7 @@ test.serial(
     const turns = await Turns.begin();
     let events = 0;
     loadAddon().events((records) => {
-      events += records.length / RECORD_BYTES;
+      events += records.length / NARROW.recordBytes;
       turns.count();
       spin(0.2); // as long as it may take to publish them
     });
@@ -190,7 +210,11 @@ test.serial(
   "events() tells of the sessions that the director makes",
   async (t) => {
     const director = new Director(t);
-    const policy = { scheduler: "rr", sync: "immediate" } as const;
+    const policy = {
+      scheduler: "rr",
+      sync: "immediate",
+      wide: false,
+    } as const;
     director.dataplane.setService(0, WEB, policy, [0]);
     const listener = new Listener().listen();
     const sessions = upTo(100).map((i) => {
@@ -198,7 +222,7 @@ test.serial(
       const { packet } = open(t, director, { sport: client }).sent;
       return {
         client,
-        virtual: WEB.port,
+        virtual: WEB.ports.min,
         local: packet.saddr,
         lport: packet.sport,
         real: REAL.address,
@@ -213,8 +237,9 @@ test.serial(
 
 /** Ports and addresses where proto/weir/v1/sync.proto has them. */
 function sessionsOf(records: Buffer) {
-  return Array.from({ length: records.length / RECORD_BYTES }, (_, i) => {
-    const record = records.subarray(i * RECORD_BYTES);
+  const { recordBytes } = NARROW;
+  return Array.from({ length: records.length / recordBytes }, (_, i) => {
+    const record = records.subarray(i * recordBytes);
     return {
       client: record.readUInt16BE(42),
       virtual: record.readUInt16BE(40),
@@ -222,7 +247,7 @@ function sessionsOf(records: Buffer) {
       lport: record.readUInt16BE(10),
       real: formatIpv4(record.readUInt32BE(0)),
       rport: record.readUInt16BE(8),
-      state: record[STATE],
+      state: record[NARROW.keyBytes - STATE],
     };
   });
 }

@@ -13,7 +13,13 @@ import * as layout from "../../src/node/layout.ts";
 import { encode, u32 } from "../../src/node/struct.ts";
 import type { Outcome, Task } from "./addon-process.ts";
 
-export const LIMITS = { sessions: 1000, services: 4, realServers: 8 };
+export const LIMITS = {
+  sessions: 1000,
+  wideSessions: 500,
+  services: 4,
+  realServers: 8,
+};
+const BUILD = join(import.meta.dirname, "../../build");
 /** How long a test waits for another process. */
 const WAIT_MS = 20_000;
 
@@ -32,8 +38,13 @@ export function temporaryPins(t: ExecutionContext): DataplaneOptions {
     stateDir: join(directory, "state"),
     pinDir: join(bpf, "weir"),
     limits: LIMITS,
-    objectPath: join(import.meta.dirname, "../../build/director.bpf.o"),
+    objectPaths: objectsOf("director"),
   };
+}
+
+/** The program of a source file, for each family. */
+export function objectsOf(source: string): readonly string[] {
+  return [4, 6].map((family) => join(BUILD, `${source}${family}.bpf.o`));
 }
 
 export function open(

@@ -4,10 +4,11 @@ import { performance } from "node:perf_hooks";
 import test, { type ExecutionContext } from "ava";
 import { loadAddon } from "../../src/node/addon.ts";
 import * as layout from "../../src/node/layout.ts";
-import { decode, encode, u64 } from "../../src/node/struct.ts";
+import { decode, encode } from "../../src/node/struct.ts";
 import {
+  type Family,
+  FAMILIES,
   loadRing,
-  RECORD_BYTES,
   ringOptions,
   TURN_MAX,
   Turns,
@@ -38,11 +39,13 @@ test.serial("submit() copies its input", async (t) => {
   // The thread is at these when the next ones are submitted.
   const ahead = upTo(10).map(() => digest());
   const changed = order(7);
-  const first = answer(loadAddon().submit(layout.WEIR_JOB_COLLECT, changed, 8));
+  const first = answer(
+    loadAddon().submit(layout.WEIR_JOB_COLLECT, changed, ECHO_BYTES),
+  );
   changed.fill(0xff);
   const detached = order(8);
   const second = answer(
-    loadAddon().submit(layout.WEIR_JOB_COLLECT, detached, 8),
+    loadAddon().submit(layout.WEIR_JOB_COLLECT, detached, ECHO_BYTES),
   );
   structuredClone(detached.buffer, { transfer: [detached.buffer] });
   t.is(await first, 7, "the job saw what came after it was submitted");
@@ -88,29 +91,35 @@ test.serial(
 
 test.serial("submit() gives small outputs and large ones", async (t) => {
   loadBigTable(t);
-  const sent = upTo(2000).map(record);
-  const delay = new Uint8Array(layout.weirMergeJob.size);
-  const merge = Buffer.concat([delay, ...sent]);
+  const [narrow, wide] = FAMILIES.map((family) =>
+    Buffer.concat(upTo(2000).map((number) => record(number, family))),
+  );
+  const merge = encode(layout.weirMergeJob, { delay: 0, narrow: 2000n });
   const { size } = layout.weirMergeResult;
   const result = decode(
     layout.weirMergeResult,
-    await loadAddon().submit(layout.WEIR_JOB_MERGE, merge, size),
+    await loadAddon().submit(layout.WEIR_JOB_MERGE, merge, size, narrow, wide),
   );
-  t.is(result.inserted, 2000n);
-  const all = { from: 0n, to: 2n ** 64n - 1n, changed_within: 2 ** 32 - 1 };
-  const collected = await loadAddon().submit(
-    layout.WEIR_JOB_COLLECT,
-    encode(layout.weirCollectJob, all),
-    1 << 20,
-  );
-  t.is(collected.length, u64.size + 2000 * RECORD_BYTES);
-  const generations = [];
-  for (let at = u64.size; at < collected.length; at += RECORD_BYTES)
-    generations.push(Number(collected.readBigUInt64LE(at + 16)));
-  t.deepEqual(
-    generations.toSorted((a, b) => a - b),
-    upTo(2000),
-  );
+  t.is(result.inserted, 4000n);
+  const head = layout.weirCollectResult;
+  let from = 0n;
+  for (const { recordBytes, keyBytes } of FAMILIES) {
+    const all = { from, to: 2n ** 64n - 1n, changed_within: 2 ** 32 - 1 };
+    const collected = await loadAddon().submit(
+      layout.WEIR_JOB_COLLECT,
+      encode(layout.weirCollectJob, all),
+      1 << 20,
+    );
+    from = decode(head, collected.subarray(0, head.size)).next;
+    t.is(collected.length, head.size + 2000 * recordBytes);
+    const generations = [];
+    for (let at = head.size; at < collected.length; at += recordBytes)
+      generations.push(Number(collected.readBigUInt64LE(at + keyBytes)));
+    t.deepEqual(
+      generations.toSorted((a, b) => a - b),
+      upTo(2000),
+    );
+  }
 });
 
 test.serial("close() finishes the jobs that are queued", async (t) => {
@@ -145,6 +154,8 @@ test.serial(
   },
 );
 
+const ECHO_BYTES = layout.weirCollectResult.size;
+
 /** An empty range: the job answers with its beginning. */
 function order(position: number): Uint8Array<ArrayBuffer> {
   const at = BigInt(position);
@@ -154,24 +165,28 @@ function order(position: number): Uint8Array<ArrayBuffer> {
 }
 
 function echo(number: number): Promise<number> {
-  return answer(loadAddon().submit(layout.WEIR_JOB_COLLECT, order(number), 8));
+  return answer(
+    loadAddon().submit(layout.WEIR_JOB_COLLECT, order(number), ECHO_BYTES),
+  );
 }
 
 async function answer(output: Promise<Buffer>): Promise<number> {
   return Number((await output).readBigUInt64LE());
 }
 
-/** An established session, as the wire has it. */
-function record(number: number): Buffer {
-  const bytes = Buffer.alloc(RECORD_BYTES);
-  bytes.writeUInt16BE(number, 10); // LIP:port
-  bytes.writeUInt16BE(number, 42); // the client's port
-  bytes[12] = TCP;
-  bytes[13] = layout.WEIR_ESTABLISHED;
-  bytes.writeUInt16LE(layout.WEIR_FLAG_SHARED, 14);
-  bytes.writeBigUInt64LE(BigInt(number), 16); // generation
-  bytes.writeUInt32LE(7, 44); // origin
-  bytes.writeUInt32LE(2 ** 32 - 1, 52); // no RST
+/** An established session, as the wire has it. Addresses are zeros. */
+function record(number: number, family: Family): Buffer {
+  const { recordBytes, keyBytes, addressBytes } = family;
+  const bytes = Buffer.alloc(recordBytes);
+  bytes.writeUInt16BE(number, keyBytes - 6); // LIP:port
+  bytes[keyBytes - 4] = TCP;
+  bytes[keyBytes - 3] = layout.WEIR_ESTABLISHED;
+  bytes.writeUInt16LE(layout.WEIR_FLAG_SHARED, keyBytes - 2);
+  bytes.writeBigUInt64LE(BigInt(number), keyBytes); // generation
+  const ports = keyBytes + 16 + 2 * addressBytes;
+  bytes.writeUInt16BE(number, ports + 2); // the client's
+  bytes.writeUInt32LE(7, ports + 4); // origin
+  bytes.writeUInt32LE(2 ** 32 - 1, ports + 12); // no RST
   return bytes;
 }
 
@@ -188,6 +203,8 @@ function loadBigTable(t: ExecutionContext): void {
       ...maxEntries,
       weir_inbound4: 20_000,
       weir_outbound4: 20_000,
+      weir_inbound6: 20_000,
+      weir_outbound6: 20_000,
     },
   });
 }

@@ -1,22 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The addon on addon_test.bpf.c, whose program writes as many events into the ring as a frame asks for. */
 import { mkdirSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { monitorEventLoopDelay, performance } from "node:perf_hooks";
 import { setImmediate } from "node:timers/promises";
 import type { ExecutionContext } from "ava";
 import { type Addon, loadAddon } from "../../src/node/addon.ts";
 import * as layout from "../../src/node/layout.ts";
 import { decode, encode, u32 } from "../../src/node/struct.ts";
-import { temporaryPins } from "./addon-fixture.ts";
+import { objectsOf, temporaryPins } from "./addon-fixture.ts";
 
-export const RECORD_BYTES = 96;
-export const KEY_BYTES = 16;
+/** What the wire has of either family. A record's generation stands behind its key; the list is the listener's argument. */
+export const NARROW = {
+  wide: 0,
+  addressBytes: 4,
+  recordBytes: 96,
+  keyBytes: 16,
+  recordList: 0,
+  keyList: 1,
+} as const;
+export const WIDE = {
+  wide: 1,
+  addressBytes: 16,
+  recordBytes: 144,
+  keyBytes: 40,
+  recordList: 2,
+  keyList: 3,
+} as const;
+export const FAMILIES = [NARROW, WIDE] as const;
+export type Family = (typeof FAMILIES)[number];
+/** What a listener is called with. */
+export type Lists = Parameters<NonNullable<Parameters<Addon["events"]>[0]>>;
+
 /** Of a session in the ring, with the kernel's header. */
 export const EVENT_BYTES = layout.weirSessionEvent4.size + 8;
 /** Of the listener, or of settled jobs, in one turn of the event loop: as addon_thread.h says. */
 export const TURN_MAX = 16;
-const GENERATION = 16;
 const FRAME_BYTES = 60;
 const LOOPBACK = 1;
 /** How long a test waits for a state. */
@@ -29,12 +48,12 @@ export function ringOptions(
   t: ExecutionContext,
   ringBytes = 16 << 20,
 ): LoadOptions {
-  const { stateDir, pinDir, objectPath } = temporaryPins(t);
+  const { stateDir, pinDir } = temporaryPins(t);
   mkdirSync(stateDir);
   mkdirSync(pinDir);
   return {
     lock: join(stateDir, "lock"),
-    object: join(dirname(objectPath), "addon_test.bpf.o"),
+    objects: objectsOf("addon_test"),
     pinDir,
     maxEntries: { weir_events: ringBytes },
   };
@@ -50,11 +69,12 @@ export function loadRing(t: ExecutionContext, ringBytes?: number): Ring {
 export class Ring {
   written = 0;
 
-  write(sessions: number, misses = 0): void {
+  write(sessions: number, misses = 0, family: Family = NARROW): void {
     const frame = Buffer.alloc(FRAME_BYTES);
     frame.writeUInt32LE(sessions, 0);
     frame.writeUInt32LE(misses, 4);
     frame.writeBigUInt64LE(BigInt(this.written + 1), 8);
+    frame.writeUInt32LE(family.wide, 16);
     this.written += sessions;
     loadAddon().testRun(frame, LOOPBACK, 1);
   }
@@ -76,23 +96,28 @@ export class Ring {
 /** Listens, and keeps what it hears. */
 export class Listener {
   readonly calls: { readonly at: number; readonly events: number }[] = [];
+  /** In each call the narrow family's come first, in all these lists. */
   readonly generations: number[] = [];
   readonly misses: Buffer[] = [];
   readonly records: Buffer[] = [];
 
   listen(): this {
-    loadAddon().events((records, misses) => this.hear(records, misses));
+    loadAddon().events((...lists) => this.hear(lists));
     return this;
   }
 
-  hear(records: Buffer, misses: Buffer): void {
-    this.records.push(records);
-    const events = records.length / RECORD_BYTES + misses.length / KEY_BYTES;
+  hear(lists: Lists): void {
+    let events = 0;
+    for (const { recordBytes, keyBytes, recordList, keyList } of FAMILIES) {
+      const [records, misses] = [lists[recordList], lists[keyList]];
+      events += records.length / recordBytes + misses.length / keyBytes;
+      if (records.length > 0) this.records.push(records);
+      for (let at = keyBytes; at < records.length; at += recordBytes)
+        this.generations.push(Number(records.readBigUInt64LE(at)));
+      for (let at = 0; at < misses.length; at += keyBytes)
+        this.misses.push(misses.subarray(at, at + keyBytes));
+    }
     this.calls.push({ at: performance.now(), events });
-    for (let at = GENERATION; at < records.length; at += RECORD_BYTES)
-      this.generations.push(Number(records.readBigUInt64LE(at)));
-    for (let at = 0; at < misses.length; at += KEY_BYTES)
-      this.misses.push(misses.subarray(at, at + KEY_BYTES));
   }
 }
 

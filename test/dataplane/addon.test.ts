@@ -23,10 +23,15 @@ import {
 } from "./addon-fixture.ts";
 import { TCP } from "./packet.ts";
 
-/** 1000 sessions in slots of which 60 % may be taken, 7 slots a bucket. */
+/** 1000 sessions in slots of which 60 % may be taken, 7 slots a bucket; and 500 wide ones. */
 const BUCKETS = 239;
-const WEB = { vip: "192.0.2.10", port: 80, protocol: "tcp" } as const;
-const POLICY = { scheduler: "rr", sync: "immediate" } as const;
+const WIDE_BUCKETS = 120;
+const WEB = {
+  vip: "192.0.2.10",
+  ports: { min: 80, max: 80 },
+  protocol: "tcp",
+} as const;
+const POLICY = { scheduler: "rr", sync: "immediate", wide: false } as const;
 const SWEEP = { terms: () => undefined, origin: 7, weak: false, hold: false };
 const ARP = Uint8Array.from({ length: 60 }, (_, i) => [8, 6][i - 12] ?? 0);
 const LOOPBACK = 1;
@@ -40,10 +45,15 @@ test("open() pins maps of the sizes that the limits ask for, for root alone", (t
   t.is(made.version, layout.WEIR_LAYOUT_VERSION);
   t.is(made.inbound4_buckets, BUCKETS);
   t.is(made.outbound4_buckets, BUCKETS);
+  t.is(made.inbound6_buckets, WIDE_BUCKETS);
+  t.is(made.outbound6_buckets, WIDE_BUCKETS);
   t.is(dataplane.services.length, LIMITS.services);
   t.is(dataplane.schedules.length, 2 * LIMITS.services);
   t.is(dataplane.realServers.length, LIMITS.realServers);
-  t.is(dataplane.egressGroups.length, LIMITS.realServers + 2);
+  t.is(
+    dataplane.egressGroups.length,
+    layout.WEIR_EGRESS_REALS + LIMITS.realServers,
+  );
 });
 
 test("open() adopts what an earlier agent has pinned", async (t) => {
@@ -108,8 +118,8 @@ test("open() refuses a directory outside a bpf file system", (t) => {
 });
 
 test("open() says what libbpf says of a bad object", (t) => {
-  const objectPath = import.meta.filename;
-  t.throws(() => Dataplane.open({ ...temporaryPins(t), objectPath }), {
+  const objectPaths = [import.meta.filename];
+  t.throws(() => Dataplane.open({ ...temporaryPins(t), objectPaths }), {
     instanceOf: DataplaneError,
     message: /addon\.test\.ts[^]*libbpf: elf/,
   });
@@ -133,9 +143,9 @@ test("mapUpdate() and mapLookup() refuse bytes of another length than the map's"
   const key = encode(u32, 0);
   const expected = {
     code: "EINVAL",
-    message: /weir_services: value has 31 bytes, it must have 32/,
+    message: /weir_services: value has 39 bytes, it must have 40/,
   };
-  const value = new Uint8Array(31);
+  const value = new Uint8Array(39);
   t.throws(() => addon.mapUpdate("weir_services", key, value), expected);
   t.throws(() => addon.mapLookup("weir_services", new Uint8Array(3)), {
     code: "EINVAL",
@@ -172,11 +182,15 @@ test("close() leaves nothing that can be used", async (t) => {
 
 test("KeyedMap.set() says when the map is full", (t) => {
   const { serviceIndex } = open(t, temporaryPins(t));
+  const ofPort = (port: number) => ({
+    ...WEB,
+    ports: { min: port, max: port },
+  });
   for (let port = 0; port < LIMITS.services; port++)
-    serviceIndex.set({ ...WEB, port }, port);
+    serviceIndex.set(ofPort(port), port);
   t.throws(() => serviceIndex.set(WEB, 4), { code: "E2BIG" });
-  t.true(serviceIndex.delete({ ...WEB, port: 0 }));
-  t.false(serviceIndex.delete({ ...WEB, port: 0 }));
+  t.true(serviceIndex.delete(ofPort(0)));
+  t.false(serviceIndex.delete(ofPort(0)));
   t.notThrows(() => serviceIndex.set(WEB, 4));
   t.is(serviceIndex.keys().length, LIMITS.services);
 });
@@ -197,7 +211,8 @@ test("setService() writes a schedule where no packet reads it, then switches ove
     Array.from(dataplane.schedules.get(second?.row ?? 0) ?? []).slice(0, 2),
     [7, 0],
   );
-  dataplane.setService(1, { ...WEB, port: 81 }, POLICY, []);
+  const other = { ...WEB, ports: { min: 81, max: 81 } };
+  dataplane.setService(1, other, POLICY, []);
   t.is(
     dataplane.serviceIndex.get(WEB),
     undefined,
@@ -241,7 +256,7 @@ test("open() maps the session table so that a child does not copy it", (t) => {
   const mappings = readFileSync("/proc/self/smaps", "utf8")
     .split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m)
     .filter((mapping) => mapping.includes("bpf-map"));
-  t.is(mappings.length, 2, "there is not one mapping for each table");
+  t.is(mappings.length, 5, "not one for each table and the generation");
   for (const mapping of mappings)
     t.regex(mapping, /^VmFlags:.* dc( |$)/m, "fork() copies its page tables");
 });
@@ -295,7 +310,10 @@ test("sweep() counts the live sessions and removes those that are idle for too l
   t.is(sweep.sessions, 2n);
   t.is(sweep.expired, 1n);
   t.deepEqual(sweep.sessionsPerReal, [0, 0, 0, 1, 1, 0, 0, 0]);
-  t.is(sweep.outbound_slots, BigInt(BUCKETS * layout.WEIR_SLOTS));
+  const buckets = BUCKETS + WIDE_BUCKETS;
+  t.is(sweep.outbound_slots, BigInt(buckets * layout.WEIR_SLOTS));
+  t.is(sweep.narrow_sessions, 2n);
+  t.is(sweep.wide_sessions, 0n);
 });
 
 test("close() waits for the sweep", async (t) => {

@@ -144,7 +144,7 @@ test.serial(
   },
 );
 
-for (const flags of ["S", "SR", "R"]) {
+for (const flags of ["S", "R"]) {
   test.serial(
     `director passes ${flags} of a real server on though its session lost the client's key`,
     (t) => {

@@ -18,7 +18,7 @@ test.serial("director drops a packet larger than the next hop's MTU", (t) => {
     flags: "A",
     payload: DATA,
   });
-  t.deepEqual(counted, { drop_too_big: 1 });
+  t.deepEqual(counted, { drop_too_big: 1, icmp_sent: 1 });
 });
 
 test.serial(

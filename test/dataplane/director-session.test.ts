@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // How a session comes to be, and that it translates both directions.
 import test from "ava";
+import { setTimeout as delay } from "node:timers/promises";
 import { contains } from "../../src/model.ts";
-import { Director, OTHER_REAL, POOL, REAL, VIP } from "./director.ts";
+import { Director, ORIGIN, OTHER_REAL, POOL, REAL, VIP } from "./director.ts";
 import {
   assertTranslated,
   DATA,
@@ -167,7 +168,7 @@ test.serial("director finds free ports beyond a run of taken ones", (t) => {
   const pool = { address: POOL.address, length: 32 };
   director.dataplane.nodes.set(0, {
     ...place,
-    pool,
+    pools: [pool],
     ports: { min: 5000, max: 5499 },
   });
   const outcomes = Array.from(
@@ -181,3 +182,26 @@ test.serial("director finds free ports beyond a run of taken ones", (t) => {
     `${dropped.length} of 450 SYNs found no port of 500`,
   );
 });
+
+test.serial(
+  "sweep() keeps a session of which only the client is heard",
+  async (t) => {
+    const director = new Director(t);
+    establish(t, director);
+    const short = { handshakeMs: 10, establishedMs: 10, closedMs: 10 };
+    const sweep = () =>
+      director.dataplane.sweep({
+        terms: () => ({ ...short, resetMs: 10 }),
+        origin: ORIGIN,
+        weak: false,
+        hold: false,
+      });
+    // The dataplane adds a margin of 5 s.
+    await delay(3000);
+    director.send(t, { ...FROM_CLIENT, flags: "A", payload: DATA });
+    await delay(3000);
+    t.like(await sweep(), { sessions: 1n, expired: 0n });
+    await delay(3000);
+    t.like(await sweep(), { sessions: 0n, expired: 1n });
+  },
+);

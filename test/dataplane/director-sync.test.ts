@@ -2,7 +2,8 @@
 // What a director tells the other nodes of its sessions, and what it makes of what they tell.
 import test from "ava";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Events } from "../../src/sync/table.ts";
+import { countRecords, keysOf, NO_RECORDS } from "../../src/sync/records.ts";
+import type { Events, Keys, Records } from "../../src/sync/table.ts";
 import {
   DIGEST_BUCKETS,
   KEY_BYTES,
@@ -41,6 +42,17 @@ const ORDER: SweepOrder = {
   hold: false,
 };
 
+function pieces(bytes: Uint8Array, length: number): readonly Uint8Array[] {
+  return Array.from({ length: bytes.length / length }, (_, index) =>
+    bytes.slice(index * length, (index + 1) * length),
+  );
+}
+
+/** Sessions of the narrow table only. */
+function narrow(...records: readonly Uint8Array[]): Records {
+  return { ...NO_RECORDS, narrow: Buffer.concat(records) };
+}
+
 /** What the program has written since. */
 class Heard {
   readonly records: Uint8Array[] = [];
@@ -49,10 +61,8 @@ class Heard {
   /** Until the dataplane is closed. */
   constructor({ dataplane }: Director) {
     dataplane.sharedTable().listen(({ records, misses }: Events) => {
-      for (let at = 0; at < records.length; at += RECORD_BYTES)
-        this.records.push(records.slice(at, at + RECORD_BYTES));
-      for (let at = 0; at < misses.length; at += 16)
-        this.misses.push(misses.slice(at, at + 16));
+      this.records.push(...pieces(records.narrow, RECORD_BYTES));
+      this.misses.push(...pieces(misses.narrow, KEY_BYTES));
     });
   }
 
@@ -93,11 +103,11 @@ test.serial("director tells nobody of a service with sync off", async (t) => {
   establish(t, director);
   t.is(director.dataplane.readCounters().event_sent, 0n);
   const { news } = await director.dataplane.sweep(ORDER);
-  t.is(news.length, 0);
+  t.is(news.narrow.length, 0);
   const { records } = await director.dataplane
     .sharedTable()
     .collect(0n, director.dataplane.sharedTable().positions, 10);
-  t.is(records.length, 0);
+  t.is(countRecords(records), 0);
 });
 
 test.serial("sweep() tells of a session that is old enough", async (t) => {
@@ -108,11 +118,11 @@ test.serial("sweep() tells of a session that is old enough", async (t) => {
     ...ORDER,
     terms: () => ({ ...LIVES, shareAfterMs }),
   });
-  t.is((await director.dataplane.sweep(after(60_000))).news.length, 0);
+  t.is((await director.dataplane.sweep(after(60_000))).news.narrow.length, 0);
   await delay(20);
   const { news } = await director.dataplane.sweep(after(10));
-  t.is(news.length, RECORD_BYTES);
-  t.is(news[STATE], ESTABLISHED);
+  t.is(news.narrow.length, RECORD_BYTES);
+  t.is(news.narrow[STATE], ESTABLISHED);
   const heard = new Heard(director);
   director.send(t, { ...reply, flags: "FA" });
   await heard.until(() => heard.records.length >= 1);
@@ -133,8 +143,8 @@ test.serial("sweep() tells of what the ring could not take", async (t) => {
   const { event_lost: lost } = director.dataplane.readCounters();
   t.true(lost > 0n, "the ring took everything");
   const { news } = await director.dataplane.sweep(ORDER);
-  t.is(BigInt(news.length / RECORD_BYTES), lost);
-  t.is((await director.dataplane.sweep(ORDER)).news.length, 0);
+  t.is(BigInt(news.narrow.length / RECORD_BYTES), lost);
+  t.is((await director.dataplane.sweep(ORDER)).news.narrow.length, 0);
 });
 
 test.serial("another director carries a session on", async (t) => {
@@ -147,7 +157,7 @@ test.serial("another director carries a session on", async (t) => {
 
   director.replace(t);
   const table = director.dataplane.sharedTable();
-  const merged = await table.merge(Buffer.concat(heard.records), 0);
+  const merged = await table.merge(narrow(...heard.records), 0);
   t.like(merged, { inserted: 1, advanced: 2, refused: 0, conflicts: 0 });
   t.deepEqual(await director.dataplane.fingerprint(), before);
   const inbound = { ...FROM_CLIENT, flags: "A", payload: DATA };
@@ -180,7 +190,7 @@ test.serial("records of a session may come in any order", async (t) => {
   director.replace(t);
   const table = director.dataplane.sharedTable();
   for (const record of heard.records.toReversed())
-    await table.merge(record, 100);
+    await table.merge(narrow(record), 100);
   t.deepEqual(await director.dataplane.fingerprint(), before);
 });
 
@@ -192,7 +202,7 @@ test.serial("a SYN that another node has taken goes on here", async (t) => {
   await heard.until(() => heard.records.length >= 1);
   director.replace(t);
   director.schedule([0], "immediate");
-  await director.dataplane.sharedTable().merge(Buffer.concat(heard.records), 0);
+  await director.dataplane.sharedTable().merge(narrow(...heard.records), 0);
   const again = open(t, director);
   t.is(again.sent.packet.saddr, sent.packet.saddr, "a second LIP for one SYN");
   t.is(again.sent.packet.sport, sent.packet.sport);
@@ -221,7 +231,7 @@ test.serial("sweep() holds the LIP:port of an own session only", async (t) => {
   });
   await director.dataplane
     .sharedTable()
-    .merge(heard.records.at(-1) ?? new Uint8Array(), 0);
+    .merge(narrow(...heard.records.slice(-1)), 0);
   t.is(
     (await director.sessions()).length,
     1,
@@ -253,7 +263,7 @@ test.serial(
     const heard = new Heard(director);
     establish(t, director);
     await heard.until(() => heard.records.length >= 3);
-    const records = Buffer.concat(heard.records);
+    const records = narrow(...heard.records);
 
     director.replace(t);
     const table = director.dataplane.sharedTable();
@@ -277,23 +287,22 @@ test.serial(
     t.is(filled.length, 1);
     const hashes = await other.hashes(filled);
     t.is(hashes[0], buckets[filled[0] ?? 0]);
-    t.is((await other.missing(filled, hashes)).length, 0);
+    t.is(countRecords(await other.missing(filled, hashes)), 0);
     const missing = await other.missing(filled, new BigUint64Array());
-    t.is(missing.length, RECORD_BYTES);
+    t.is(missing.narrow.length, RECORD_BYTES);
     const rest = [...buckets.keys()].filter(
       (bucket) => !filled.includes(bucket),
     );
-    t.is((await other.missing(rest, new BigUint64Array())).length, 0);
+    t.is(countRecords(await other.missing(rest, new BigUint64Array())), 0);
     const found = await other.find(keyOf(missing));
-    t.is(found.length, RECORD_BYTES);
-    t.is((await other.find(keyOf(missing, [1, 2, 3, 4]))).length, 0);
+    t.is(found.narrow.length, RECORD_BYTES);
+    t.is(countRecords(await other.find(keyOf(missing, [1, 2, 3, 4]))), 0);
   },
 );
 
 /** The name of a record's session, or of one with another real server. */
-function keyOf(record: Uint8Array, saddr?: readonly number[]): Uint8Array {
-  const key = new Uint8Array(KEY_BYTES);
-  key.set(record.subarray(0, STATE));
-  if (saddr !== undefined) key.set(saddr);
-  return key;
+function keyOf(records: Records, saddr: readonly number[] = []): Keys {
+  const { narrow: key, wide } = keysOf(records);
+  key.set(saddr);
+  return { narrow: key, wide };
 }

@@ -8,7 +8,7 @@ import type { Counters } from "../../src/node/dataplane.ts";
 import type { Dataplane } from "../../src/node/dataplane.ts";
 import type { EgressHop } from "../../src/node/egress.ts";
 import { decodeLinks } from "../../src/node/rtnetlink.ts";
-import { EGRESS_CLIENTS, egressOf } from "../../src/node/words.ts";
+import { egressOf, egressOfClients } from "../../src/node/words.ts";
 import { LIMITS, open, temporaryPins } from "./addon-fixture.ts";
 import { build, parse, type Packet, type ParsedPacket } from "./packet.ts";
 
@@ -17,7 +17,11 @@ export const CLIENT = "198.51.100.1";
 export const AGGREGATE = { address: "10.200.0.0", length: 24 };
 export const POOL = { address: "10.200.0.16", length: 28 };
 export const OTHER_POOL = { address: "10.200.0.32", length: 28 };
-const SERVICE = { vip: VIP, port: 80, protocol: "tcp" } as const;
+const SERVICE = {
+  vip: VIP,
+  ports: { min: 80, max: 80 },
+  protocol: "tcp",
+} as const;
 export const REAL = { address: "10.3.1.2", port: 8080 };
 /** The kernel knows the way to it, but not the next hop's MAC. */
 export const OTHER_REAL = { address: "10.3.2.2", port: 8080 };
@@ -51,7 +55,10 @@ const EVENTS: ReadonlySet<keyof Counters> = new Set([
   "session_reset",
   "lport_probe",
   "insert_race",
+  "icmp_translated",
   "rst_sent",
+  "icmp_sent",
+  "reply_limited",
   "event_sent",
   "event_lost",
   "miss_told",
@@ -93,11 +100,14 @@ export class Director {
   #configure({ pool = POOL, origin = ORIGIN, lookups = false } = {}): void {
     const { dataplane } = this;
     dataplane.nodes.set(0, {
-      aggregate: AGGREGATE,
-      pool,
+      aggregates: [AGGREGATE],
+      pools: [pool],
       ports: { min: 1024, max: 65535 },
       origin,
       lookups,
+      unknownPort: "drop",
+      ipOptions: "pass",
+      mixed: false,
     });
     dataplane.setBackends(
       [REAL, OTHER_REAL].map((server, real) => ({
@@ -118,7 +128,7 @@ export class Director {
         service: 0,
       });
     });
-    dataplane.egressGroups.set(EGRESS_CLIENTS, { hops: [this.toClients] });
+    dataplane.egressGroups.set(egressOfClients(4), { hops: [this.toClients] });
     this.schedule([0]);
   }
 
@@ -129,7 +139,12 @@ export class Director {
 
   /** Gives new sessions to these real servers in turn. */
   schedule(reals: readonly number[], sync: SyncPolicy["policy"] = "off"): void {
-    this.dataplane.setService(0, SERVICE, { scheduler: "rr", sync }, reals);
+    this.dataplane.setService(
+      0,
+      SERVICE,
+      { scheduler: "rr", sync, wide: false },
+      reals,
+    );
   }
 
   /** Runs a frame through the program with a fresh lease, and checks that it was counted exactly once. */

@@ -79,7 +79,7 @@ test("a late record of the LIP:port's last client does not bring it back", async
   const young = open(t, origin, bob);
   t.is(young.key.dport, old.key.dport);
   passed(t, late.director.outbound(old.key, FIN));
-  const stale = await late.table.collect(0n, late.table.positions, 10);
+  const stale = await late.table.collect(0n, late.table.positions, 1000);
   const result = await peer.table.merge(stale.records, 5000);
   t.is(result.stale, 1);
   t.is(peer.table.named(alice), undefined);
@@ -233,7 +233,7 @@ test("a client's new SYN after both FINs supersedes, and the old session's recor
   const old = open(t, left);
   passed(t, left.director.inbound(alice, FIN));
   passed(t, left.director.outbound(old.key, FIN));
-  const before = await left.table.collect(0n, left.table.positions, 10);
+  const before = await left.table.collect(0n, left.table.positions, 1000);
   const young = open(t, right);
   t.is(young.supersedes, old.generation);
   await left.table.merge(before.records, 0);
@@ -258,7 +258,7 @@ test("a table without room says so and keeps what it has", async (t) => {
   const small = new ModelRack(1, 8, { positions: 2 }).member(0);
   const big = new ModelRack(1, 8).member(0);
   for (let i = 0; i < 5; i++) open(t, big, clientKey(i));
-  const all = await big.table.collect(0n, big.table.positions, 10);
+  const all = await big.table.collect(0n, big.table.positions, 1000);
   const result = await small.table.merge(all.records, 0);
   t.is(result.inserted, 2);
   t.is(result.full, 3);

@@ -2,14 +2,18 @@
 // The C of the merge against the model: the same histories, the same tables. Thousands of them, through one process.
 import test from "ava";
 import fc from "fast-check";
-import { RECORD_BYTES } from "../../src/sync/table.ts";
-import { anySession, LATE } from "../model/arbitrary.ts";
+import {
+  RECORD_BYTES,
+  type Records,
+  WIDE_RECORD_BYTES,
+} from "../../src/sync/table.ts";
+import { anySession, KINDS, LATE } from "../model/arbitrary.ts";
 import { differenceAfter, history, type History } from "../model/history.ts";
 import { NativeTable } from "../model/native.ts";
 import type { Session } from "../model/session.ts";
 import { encodeAll } from "../model/wire.ts";
 
-/** Some five seconds. */
+/** Some ten seconds. */
 const HISTORIES = 8_000;
 
 async function withNative(
@@ -39,23 +43,42 @@ test("weir_merge() and weir_sweep() make of a history what the model makes of it
   });
 });
 
-/** A table that never hears of one fact. */
+/** The same records without one fact: bit 1 of the byte at `valid`. */
+function withoutFact(
+  records: Uint8Array,
+  recordBytes: number,
+  valid: number,
+): Uint8Array {
+  const fewer = Uint8Array.from(records);
+  for (let at = valid; at < fewer.length; at += recordBytes)
+    fewer[at] = (fewer[at] ?? 0) & ~2;
+  return fewer;
+}
+
+/** A table that never hears of one fact of narrow sessions. */
 class ForgetfulTable extends NativeTable {
-  override merge(records: Uint8Array, now: number, delay: number) {
-    const fewer = Uint8Array.from(records);
-    for (let at = 60; at < fewer.length; at += RECORD_BYTES)
-      fewer[at] = (fewer[at] ?? 0) & ~2;
-    return super.merge(fewer, now, delay);
+  override merge({ narrow, wide }: Records, now: number, delay: number) {
+    const fewer = withoutFact(narrow, RECORD_BYTES, 60);
+    return super.merge({ narrow: fewer, wide }, now, delay);
   }
 }
 
-test("differenceAfter() notices one fact that is lost", async (t) => {
-  await withNative(async (native) => {
-    await t.throwsAsync(sameAsModel(native, HISTORIES), {
-      message: /the C and the model disagree about/,
-    });
-  }, new ForgetfulTable());
-});
+/** The same of wide ones. */
+class WideForgetfulTable extends NativeTable {
+  override merge({ narrow, wide }: Records, now: number, delay: number) {
+    const fewer = withoutFact(wide, WIDE_RECORD_BYTES, 108);
+    return super.merge({ narrow, wide: fewer }, now, delay);
+  }
+}
+
+for (const Table of [ForgetfulTable, WideForgetfulTable])
+  test(`differenceAfter() notices one fact that is lost by a ${Table.name}`, async (t) => {
+    await withNative(async (native) => {
+      await t.throwsAsync(sameAsModel(native, HISTORIES), {
+        message: /the C and the model disagree about/,
+      });
+    }, new Table());
+  });
 
 /** All that nodes compare. */
 async function sumsAfter(
@@ -71,7 +94,10 @@ async function sumsAfter(
 }
 
 test("weir_digest() and weir_sum_tables() are the same for the same records in any order", async (t) => {
-  const sessions = fc.array(anySession(6), { minLength: 1, maxLength: 20 });
+  const sessions = fc.array(anySession(12, KINDS), {
+    minLength: 1,
+    maxLength: 20,
+  });
   const property = (native: NativeTable) =>
     fc.asyncProperty(
       sessions,

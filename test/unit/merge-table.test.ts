@@ -6,6 +6,7 @@ import { anySession, clientKey, LATE } from "../model/arbitrary.ts";
 import { ModelRack, viewOf } from "../model/rack.ts";
 import { same } from "../model/merge.ts";
 import {
+  mapped,
   SHARED,
   TICKS_PER_SECOND,
   timeoutOf,
@@ -143,7 +144,13 @@ test("missing() gives a peer that lost records what it lacks, and nothing twice"
 function settledSession(lip: number): Session {
   const client = clientKey(lip);
   return {
-    key: { saddr: 1, sport: 80, daddr: lip, dport: 1024, proto: 6 },
+    key: {
+      saddr: mapped(1),
+      sport: 80,
+      daddr: mapped(lip),
+      dport: 1024,
+      proto: 6,
+    },
     vaddr: client.daddr,
     vport: client.dport,
     caddr: client.saddr,

@@ -105,6 +105,7 @@ test("parseOptions() runs all but the kernels by default", (t) => {
     "unit",
     "histories",
     "dataplane",
+    "fuzz",
     "table",
     "lab",
   ]);
@@ -112,10 +113,20 @@ test("parseOptions() runs all but the kernels by default", (t) => {
   t.is(match, undefined);
 });
 
+test("parseOptions() reads what is of the fuzzer alone", (t) => {
+  const args = ["fuzz", "--packets", "10", "--seed", "3", "--only", "0"];
+  t.like(parseOptions([...args, "--json", "--break"]), {
+    suites: ["fuzz"],
+    packets: 10,
+    seed: 3,
+    fuzz: { json: true, break: true, only: 0 },
+  });
+});
+
 for (const [args, message] of [
   [
     ["unti"],
-    'Cannot test "unti": the suites are static, unit, histories, dataplane, table, lab, kernels',
+    'Cannot test "unti": the suites are static, unit, histories, dataplane, fuzz, table, lab, kernels',
   ],
   [
     ["--repeat", "0"],
@@ -124,6 +135,10 @@ for (const [args, message] of [
   [
     ["--operations", "1e9"],
     "Cannot use --operations 1e9: it must be a whole number of at least 1",
+  ],
+  [
+    ["unit", "--json"],
+    "Cannot use --json, --break or --only: they are of fuzz alone, and the suites are unit",
   ],
 ] as const)
   test(`parseOptions() refuses ${args.join(" ")}`, (t) => {

@@ -4,7 +4,7 @@
  * on the dataplane's table.
  */
 import { createHash } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Log } from "../log.ts";
 import {
@@ -18,19 +18,22 @@ import { systemClock } from "../sync/clock.ts";
 import { NatsTransport } from "../sync/nats.ts";
 import { natsUrl } from "../sync/nats-config.ts";
 import { NatsServer, type NatsServerStatus } from "../sync/nats-server.ts";
+import { isEmpty } from "../sync/records.ts";
 import { Replicator } from "../sync/replicator.ts";
 import type { SyncFlags, SyncStatus } from "../sync/status.ts";
-import type { Dataplane } from "./dataplane.ts";
+import type { Records, SessionTable } from "../sync/table.ts";
 import type { NodePlace } from "./words.ts";
 
-/** Beside the lock: which half of the ports the last start without a snapshot has used. */
+/** Which half of the ports the last start without a snapshot has used. */
 const HALF_FILE = "ports-half";
 
 export type SharingOptions = {
   readonly cluster: Cluster;
   readonly node: ClusterNode;
-  readonly dataplane: Dataplane;
+  readonly dataplane: { readonly sharedTable: () => SessionTable };
   readonly stateDir: string;
+  /** What is there outlives a reboot, as the maps and `stateDir` do not. */
+  readonly dataDir: string;
   readonly log: Log;
 };
 
@@ -81,7 +84,7 @@ export class Sharing {
       cluster: cluster.name,
       node: node.name,
       incarnation: BigInt(Date.now()) * 1_000_000n,
-      pool: [node.pool],
+      pool: node.pools,
       poolHash: poolHashOf(cluster),
       table: dataplane.sharedTable(),
       transport: this.#transport,
@@ -97,11 +100,11 @@ export class Sharing {
   }
 
   /** Which LIP:ports this node may give out, and whether the dataplane tells of misses. */
-  get allocation(): Pick<NodePlace, "pool" | "ports" | "lookups"> {
-    const { pool, ports } = this.#options.node;
+  get allocation(): Pick<NodePlace, "pools" | "ports" | "lookups"> {
+    const { pools, ports } = this.#options.node;
     const { poolConflict, lookupWanted } = this.flags;
     return {
-      pool: poolConflict ? undefined : pool,
+      pools: poolConflict ? [] : pools,
       ports: Date.now() < this.#halfUntilMs ? halfOf(ports, this.#half) : ports,
       lookups: lookupWanted,
     };
@@ -113,13 +116,16 @@ export class Sharing {
   }
 
   /**
-   * Brings the others' sessions into the table. A node whose table is `fresh` and that finds nobody does not know which of
-   * its ports the sessions of its last incarnation have: it gives out the half that it did not use the last time.
+   * Brings the others' sessions into the table. A node whose table is `fresh` and that finds nobody who knows more does not
+   * know which of its ports the sessions of its last incarnation have: it gives out the half that it did not use the last
+   * time.
    */
   async join(fresh: boolean): Promise<void> {
+    this.#replicator.partial = fresh;
     const joined = await this.#replicator.join();
     this.#tell("joined", joined);
-    if (fresh && joined.alone) this.#useOneHalf();
+    if (fresh && (joined.alone || joined.partial)) this.#useOneHalf();
+    else this.#replicator.partial = false;
   }
 
   /** The same for a node that the routers had lost. */
@@ -128,8 +134,8 @@ export class Sharing {
   }
 
   /** Records that the sweep has read just now. */
-  publish(records: Uint8Array): void {
-    if (records.length > 0) this.#replicator.publish(records);
+  publish(records: Records): void {
+    if (!isEmpty(records)) this.#replicator.publish(records);
   }
 
   /** The nodes of a new config. */
@@ -165,16 +171,20 @@ export class Sharing {
   }
 
   #useOneHalf(): void {
-    const { stateDir, cluster, log } = this.#options;
-    const file = join(stateDir, HALF_FILE);
+    const { dataDir, cluster, log } = this.#options;
+    const file = join(dataDir, HALF_FILE);
     this.#half = readHalf(file) === 0 ? 1 : 0;
+    mkdirSync(dataDir, { recursive: true });
     writeFileSync(file, `${this.#half}\n`);
     const longestMs = Math.max(
       0,
       ...cluster.services.map(({ timeouts }) => timeouts.establishedMs),
     );
     this.#halfUntilMs = Date.now() + longestMs;
-    this.#halfEnds = setTimeout(() => this.#onChange(), longestMs + 1);
+    this.#halfEnds = setTimeout(() => {
+      this.#replicator.partial = false;
+      this.#onChange();
+    }, longestMs + 1);
     this.#onChange();
     log.warn("only half of the ports is given out", {
       event: "halfOfPorts",
@@ -207,11 +217,11 @@ function readHalf(file: string): 0 | 1 | undefined {
 
 /** Equal on nodes whose configs agree about the pools. */
 function poolHashOf({ nodes }: Cluster): bigint {
-  const pools = nodes
-    .map(({ name, pool }) => `${name} ${formatPrefix(pool)}`)
+  const lines = nodes
+    .map(({ name, pools }) => [name, ...pools.map(formatPrefix)].join(" "))
     .toSorted();
   return createHash("sha256")
-    .update(pools.join("\n"))
+    .update(lines.join("\n"))
     .digest()
     .readBigUInt64LE();
 }

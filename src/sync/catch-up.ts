@@ -1,25 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Context, pause } from "./context.ts";
-import { recordsIn, ticksOf } from "./limits.ts";
+import { ticksOf } from "./limits.ts";
 import type { Membership } from "./membership.ts";
 import type { Merger } from "./merger.ts";
 import type { Peer } from "./peer.ts";
 import type { Publisher } from "./publisher.ts";
 import type { Receiver } from "./receiver.ts";
+import { isEmpty, ROOM_BYTES_MIN } from "./records.ts";
 import { loadSnapshot } from "./snapshot.ts";
+import type { Chunk } from "./table.ts";
 
 export type Joined =
   | {
-      /** The node whose snapshot was loaded. */
+      /** The node whose snapshot was loaded last. */
       readonly from: string;
+      /** In all snapshots. */
       readonly sessions: number;
       readonly ms: number;
+      /** None of those whose tables are here now knows what the cluster held earlier. */
+      readonly partial: boolean;
       readonly alone?: undefined;
     }
   /** No peer gave a snapshot in time. When one is there, its snapshot is loaded. */
   | { readonly alone: true };
 
-/** Brings into the table what has not come with envelopes: by a snapshot of a peer's. */
+/** A snapshot that has been loaded; `synced` is what its node said of itself before. */
+type Load = {
+  readonly from: string;
+  readonly sessions: number;
+  readonly synced: boolean;
+};
+
+/** Brings into the table what has not come with envelopes: by snapshots of the peers'. */
 export class CatchUp {
   readonly #context: Context;
   readonly #membership: Membership;
@@ -27,11 +39,7 @@ export class CatchUp {
   readonly #receiver: Receiver;
   /** join() has ended. */
   #joined = false;
-  /** What the peers held when this node came has been loaded. */
-  #complete = false;
   #loading = false;
-  /** A snapshot was needed at the last tick. Peers answer to this node's state with theirs, so it changes in ticks only. */
-  #wanting = false;
   #retryAtMs = 0;
 
   constructor(
@@ -53,57 +61,72 @@ export class CatchUp {
     const { clock, limits } = this.#context;
     return (
       this.#joined &&
-      !this.#wanting &&
+      this.#relay() === undefined &&
       this.#membership.heard.every(
-        ({ gapSinceMs }) =>
-          gapSinceMs === undefined || clock.now() - gapSinceMs <= limits.gapMs,
+        (peer) =>
+          !this.#lacks(peer) &&
+          !peer.isOwing &&
+          (peer.gapSinceMs === undefined ||
+            clock.now() - peer.gapSinceMs <= limits.gapMs),
       )
     );
   }
 
-  /** Loads a snapshot from the best peer that answers, or finds that there is none. */
+  /** Loads snapshots until this node holds what each peer that is heard holds, or finds that there is none. */
   async join(): Promise<Joined> {
     const { clock, limits, signal } = this.#context;
     const startMs = clock.now();
+    const patienceMs = this.#joined ? limits.resyncMs : Infinity;
     this.#joined = false;
-    this.forget();
+    this.#receiver.paused = true;
+    // A load that is on its way notes in the old map what it brings: it began too early for this.
+    this.#membership.tables = new Map();
     const tried = new Set<Peer>();
+    const loads: Load[] = [];
+    let progressMs = startMs;
+    let isFilled: (() => boolean) | undefined;
     while (!signal.aborted) {
-      const waitedMs = clock.now() - startMs;
-      // A load that is on its way began too early for this.
-      const peer = this.#loading ? undefined : this.#best(tried, waitedMs);
-      if (peer !== undefined) {
-        const sessions = await this.#load(peer);
-        if (sessions !== undefined) {
-          this.#joined = true;
-          return { from: peer.node, sessions, ms: clock.now() - startMs };
-        }
-        tried.add(peer);
-        if (this.#membership.heard.every((one) => tried.has(one)))
-          tried.clear();
+      const source = this.#loading ? undefined : this.#best(tried);
+      const load = source && (await this.#load(source));
+      if (load !== undefined) {
+        loads.push(load);
+        tried.clear();
+        progressMs = clock.now();
+        isFilled = undefined;
+        continue;
       }
-      const hopeless =
-        this.#membership.expected.length + this.#membership.heard.length === 0;
+      if (source !== undefined) tried.add(source);
+      const { heard, expected } = this.#membership;
+      if (heard.every((peer) => tried.has(peer))) tried.clear();
+      const hopeless = expected.length + heard.length === 0;
+      const waitedMs = clock.now() - progressMs;
+      const isWhole = this.#isWhole(loads, waitedMs >= patienceMs);
+      if (isWhole) isFilled ??= this.#fill();
+      if (isWhole && isFilled?.()) break;
       if (hopeless || waitedMs >= limits.aloneMs) break;
       await pause(this.#context, limits.helloMs / 4);
     }
+    this.#noteGaps();
     this.#joined = true;
     this.#receiver.paused = false;
-    return { alone: true };
-  }
-
-  /** Something has been lost that no envelope will bring: a snapshot is needed. */
-  forget(): void {
-    this.#complete = false;
-    this.#receiver.paused = !this.#joined;
+    const last = loads.at(-1);
+    if (last === undefined) return { alone: true };
+    return {
+      from: last.from,
+      sessions: loads.reduce((sum, { sessions }) => sum + sessions, 0),
+      ms: clock.now() - startMs,
+      partial: this.#membership.heard.every(
+        (peer) =>
+          !this.#membership.hasTable(peer) || (peer.hello?.partial ?? true),
+      ),
+    };
   }
 
   /** To be called each helloMs: loads a snapshot if one is needed. */
   tick(): void {
     this.#noteGaps();
     if (!this.#joined || this.#loading) return;
-    const source = this.#source();
-    this.#wanting = source !== undefined;
+    const source = this.#best(new Set()) ?? this.#relay();
     if (source !== undefined && this.#context.clock.now() >= this.#retryAtMs)
       void this.#load(source);
   }
@@ -116,34 +139,23 @@ export class CatchUp {
           : (peer.gapSinceMs ?? this.#context.clock.now());
   }
 
-  /** Whom to join from now; undefined: wait. */
-  #best(tried: ReadonlySet<Peer>, waitedMs: number): Peer | undefined {
-    const { heard, expected } = this.#membership;
-    const candidates = heard
-      .filter((peer) => !tried.has(peer) && peer.hello !== undefined)
-      .toSorted(byName);
-    const synced = candidates.find(({ hello }) => hello?.synced);
-    if (synced !== undefined) return synced;
-    // Nobody is synced: all have just started, or the one that is has not been heard yet.
-    const allHeard = expected.every(
-      (node) => this.#membership.get(node)?.heard,
-    );
-    return allHeard || waitedMs >= this.#context.limits.joinMs
-      ? candidates[0]
-      : undefined;
+  /** The peer holds what no envelope will bring. */
+  #lacks(peer: Peer): boolean {
+    return !this.#membership.hasTable(peer) || peer.needsSnapshot;
   }
 
-  /** Whose snapshot a joined node needs; undefined: none. */
-  #source(): Peer | undefined {
+  /** Whose snapshot to load next: a synced peer may have what others hold, too. Undefined: wait. */
+  #best(tried: ReadonlySet<Peer>): Peer | undefined {
+    const candidates = this.#membership.heard
+      .filter((peer) => peer.hello !== undefined && this.#lacks(peer))
+      .filter((peer) => !tried.has(peer))
+      .toSorted(byName);
+    return candidates.find(({ hello }) => hello?.synced) ?? candidates[0];
+  }
+
+  /** Who has what a node sent to others only before it fell silent; undefined: nobody, or nothing is missing. */
+  #relay(): Peer | undefined {
     const { heard, peers } = this.#membership;
-    if (!this.#complete) {
-      const synced = heard.filter(({ hello }) => hello?.synced);
-      const [first] = synced.toSorted(byName);
-      if (first !== undefined) return first;
-    }
-    const needing = heard.find((peer) => peer.needsSnapshot);
-    if (needing !== undefined) return needing;
-    // What a node sent to others only before it fell silent.
     for (const silent of peers)
       if (!silent.heard && silent.sequence.missing.length > 0) {
         const source = heard.find(
@@ -156,13 +168,39 @@ export class CatchUp {
     return undefined;
   }
 
-  /** @returns the number of sessions; undefined: it failed */
-  async #load(source: Peer): Promise<number | undefined> {
+  /** Nothing of those that are heard is lacking, and those that are not can have nothing more, or it is too late for them. */
+  #isWhole(loads: readonly Load[], isLate: boolean): boolean {
+    const { heard, expected } = this.#membership;
+    return (
+      heard.length > 0 &&
+      !heard.some((peer) => this.#lacks(peer)) &&
+      (isLate ||
+        loads.some(({ synced }) => synced) ||
+        expected.every((node) => this.#membership.get(node)?.heard))
+    );
+  }
+
+  /** Has the envelopes sent again that are missing now. @returns are they all there? */
+  #fill(): () => boolean {
+    this.#receiver.paused = false;
+    const wanted = this.#membership.heard.map((peer) => {
+      this.#receiver.notice(peer);
+      return { peer, sequence: peer.sequence, top: peer.sequence.top };
+    });
+    return () =>
+      wanted.every(
+        ({ peer, sequence, top }) =>
+          sequence.contiguous >= top || peer.sequence !== sequence,
+      );
+  }
+
+  /** Undefined: it failed. */
+  async #load(source: Peer): Promise<Load | undefined> {
     const { counters, log, clock, limits } = this.#context;
+    const { tables } = this.#membership;
+    const { incarnation, hello } = source;
     this.#loading = true;
     const startMs = clock.now();
-    // What the source has merged before its table is read is in the snapshot, whoever published it.
-    const applied = source.hello?.applied ?? [];
     const loaded = await loadSnapshot(
       this.#context,
       this.#merger,
@@ -170,7 +208,8 @@ export class CatchUp {
     ).finally(() => {
       this.#loading = false;
     });
-    if (loaded === undefined) {
+    // If its agent has started again, what the one before had merged need not be in its table any more.
+    if (loaded?.incarnation !== incarnation) {
       counters.snapshotsFailed++;
       this.#retryAtMs = clock.now() + limits.retryMs;
       log.warn("snapshot failed", { op: "loadSnapshot", peer: source.node });
@@ -178,15 +217,14 @@ export class CatchUp {
     }
     counters.snapshots++;
     source.counters.snapshots++;
-    if (source.incarnation === loaded.incarnation)
-      source.sequence.forgive(loaded.seq);
-    for (const { node, incarnation, seq } of applied) {
-      const peer = this.#membership.get(node);
-      if (peer?.incarnation === incarnation) peer.sequence.forgive(seq);
+    const self = { node: source.node, incarnation, seq: loaded.seq };
+    // What the source had merged before its table was read is in the snapshot, whoever published it.
+    for (const held of [{ ...self, table: true }, ...(hello?.applied ?? [])]) {
+      const peer = this.#membership.get(held.node);
+      if (peer !== undefined && peer.incarnation !== held.incarnation) continue;
+      peer?.sequence.forgive(held.seq);
+      if (held.table) tables.set(held.node, held.incarnation);
     }
-    this.#complete = true;
-    this.#wanting = false;
-    this.#receiver.paused = false;
     for (const peer of this.#membership.heard) this.#receiver.notice(peer);
     log.info("snapshot loaded", {
       event: "snapshotLoaded",
@@ -194,7 +232,11 @@ export class CatchUp {
       sessions: loaded.sessions,
       durationMs: clock.now() - startMs,
     });
-    return loaded.sessions;
+    return {
+      from: source.node,
+      sessions: loaded.sessions,
+      synced: hello?.synced ?? false,
+    };
   }
 }
 
@@ -203,17 +245,27 @@ export async function republish(
   context: Context,
   publisher: Publisher,
 ): Promise<void> {
-  const { table, limits, transport } = context;
+  const { table, limits, log, transport } = context;
   const ticks = ticksOf(limits.republishMs);
   for (let at: bigint | undefined = 0n; at !== undefined;) {
-    const chunk = await table.collect(
-      at,
-      table.positions,
-      recordsIn(limits.envelopeBytes),
-      ticks,
-    );
+    const chunk: Chunk | undefined = await table
+      .collect(
+        at,
+        table.positions,
+        Math.max(limits.envelopeBytes, ROOM_BYTES_MIN),
+        ticks,
+      )
+      .catch((error: unknown) => {
+        // The table has too much to do.
+        log.warn("not published again yet", { op: "republish", error });
+        return undefined;
+      });
     if (context.signal.aborted) return;
-    if (chunk.records.length > 0) publisher.publish(chunk.records);
+    if (chunk === undefined) {
+      if (!(await pause(context, limits.retryMs))) return;
+      continue;
+    }
+    if (!isEmpty(chunk.records)) publisher.publish(chunk.records);
     at = chunk.next;
     while (transport.pending > limits.pendingBytes)
       if (!(await pause(context, limits.reorderMs))) return;

@@ -2,17 +2,12 @@
 import { SyncError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Clock } from "./clock.ts";
+import type { Codec, Decoded } from "./codec.ts";
 import type { Counters } from "./counters.ts";
 import type { Limits } from "./limits.ts";
 import type { SessionTable } from "./table.ts";
 import type { Message, Transport } from "./transport.ts";
-import {
-  type Codec,
-  type Decoded,
-  nodeOf,
-  type SubjectKind,
-  subjectOf,
-} from "./wire.ts";
+import { nodeOf, type SubjectKind, subjectOf } from "./wire.ts";
 
 /** What all parts of one replicator share. */
 export type Context = {

@@ -69,7 +69,7 @@ const ZERO = {
   servedRefused: 0,
   resentSent: 0,
   membershipChanges: 0,
-  /** Hellos under this node's own name: two agents run for it. */
+  /** Hellos of another agent under this node's own name. */
   ownName: 0,
 };
 

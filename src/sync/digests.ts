@@ -3,7 +3,8 @@ import { acceptedFrom, ask, type Context } from "./context.ts";
 import type { Membership } from "./membership.ts";
 import type { Merger } from "./merger.ts";
 import type { Peer } from "./peer.ts";
-import { DIGEST_BUCKETS, KEY_BYTES, RECORD_BYTES } from "./table.ts";
+import { countRecords, keysOf, ROOM_BYTES_MIN } from "./records.ts";
+import { DIGEST_BUCKETS, type Records } from "./table.ts";
 import type { Message } from "./transport.ts";
 import {
   digestMessage,
@@ -14,8 +15,8 @@ import {
 
 const REPAIR = { request: repairRequest, reply: repairReply };
 
-/** Of a record: where what is not part of its key begins. */
-const STATE_AT = 13;
+/** Buckets are not equally full: an answer is planned to be full to this part. */
+const ANSWER_SHARE = 0.75;
 
 type Sums = { readonly round: bigint; readonly buckets: BigUint64Array };
 
@@ -36,7 +37,7 @@ export class Digests {
   readonly #membership: Membership;
   readonly #merger: Merger;
   readonly #isSynced: () => boolean;
-  readonly #publish: (records: Uint8Array) => void;
+  readonly #publish: (records: Records) => void;
   readonly #comparisons = new Map<Peer, Comparison>();
   #round = 0n;
   #ours: Sums | undefined;
@@ -53,7 +54,7 @@ export class Digests {
     membership: Membership,
     merger: Merger,
     isSynced: () => boolean,
-    publish: (records: Uint8Array) => void,
+    publish: (records: Records) => void,
   ) {
     this.#context = context;
     this.#membership = membership;
@@ -65,11 +66,6 @@ export class Digests {
 
   get round(): bigint {
     return this.#round;
-  }
-
-  get total(): bigint {
-    const sum = this.#ours?.buckets.reduce((a, b) => a + b, 0n) ?? 0n;
-    return BigInt.asUintN(64, sum);
   }
 
   /** Settled sessions, in the last round. */
@@ -198,9 +194,8 @@ export class Digests {
   }
 
   async #repairAll(peer: Peer, buckets: readonly number[]): Promise<void> {
-    const { limits, counters, log, signal } = this.#context;
-    const inBucket = Math.max(1, this.#sessions / DIGEST_BUCKETS);
-    const step = Math.max(1, Math.floor(limits.repairHashes / inBucket));
+    const { counters, log, signal } = this.#context;
+    const step = this.#step(peer, buckets.length);
     let moved = 0;
     for (let at = 0; at < buckets.length; at += step) {
       if (!peer.heard || signal.aborted) break;
@@ -220,6 +215,19 @@ export class Digests {
     });
   }
 
+  /**
+   * How many of so many buckets go into one request: all hashes in them, and in the answer what seems to be lacking, whose
+   * records may be the longest.
+   */
+  #step(peer: Peer, buckets: number): number {
+    const { repairHashes, replyBytes } = this.#context.limits;
+    const theirs = Number(peer.hello?.sessions ?? 0n);
+    const held = Math.max(1, this.#sessions / DIGEST_BUCKETS);
+    const lacking = Math.max(1, (theirs - this.#sessions) / buckets);
+    const answered = (replyBytes * ANSWER_SHARE) / ROOM_BYTES_MIN / lacking;
+    return Math.max(1, Math.floor(Math.min(repairHashes / held, answered)));
+  }
+
   /** @returns how many records came; undefined: no answer */
   async #repairPart(
     peer: Peer,
@@ -231,23 +239,12 @@ export class Digests {
     const reply = await ask(this.#context, "repair", node, REPAIR, request);
     if (reply === undefined) return undefined;
     const merged = await this.#merger.merge(reply.records, 0);
-    const count = reply.records.length / RECORD_BYTES;
+    const count = countRecords(reply.records);
     // What was held here already, and has not settled, is later than what the peer has, which does not know that.
     if (merged !== undefined && merged.inserted < count)
       this.#publish(await this.#context.table.find(keysOf(reply.records)));
     return count;
   }
-}
-
-/** A record begins with its key, but for its state and flags. */
-function keysOf(records: Uint8Array): Uint8Array {
-  const count = records.length / RECORD_BYTES;
-  const keys = new Uint8Array(count * KEY_BYTES);
-  for (let i = 0; i < count; i++) {
-    const at = i * RECORD_BYTES;
-    keys.set(records.subarray(at, at + STATE_AT), i * KEY_BYTES);
-  }
-  return keys;
 }
 
 function differing(a: BigUint64Array, b: BigUint64Array): readonly number[] {

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The numbers of the replicator, with what happens at each bound. Tests use smaller ones. */
-import { RECORD_BYTES } from "./table.ts";
-
 const MIB = 2 ** 20;
 
 export const LIMITS = {
@@ -21,6 +19,8 @@ export const LIMITS = {
   resendBytes: 32 * MIB,
   /** Given to the table and not yet merged. What arrives beyond it is dropped, and asked for again as a gap. */
   mergeBytes: 64 * MIB,
+  /** The same in merges, however small. The table queues 1,024 jobs; the other half is for all that is no merge. */
+  mergesMax: 512,
   /** Ranges of missing envelopes that are told apart for a peer. Beyond it, neighbours are asked for together. */
   gapsMax: 1024,
   /** Unanswered requests of other nodes. One more is not answered. */
@@ -29,13 +29,13 @@ export const LIMITS = {
   replyBytes: 256 * 1024,
   /** Requests of a snapshot that are on their way at once. */
   snapshotCredits: 8,
-  /** While expected peers are not heard, a join waits so long for a synced one ... */
-  joinMs: 1000,
-  /** ... and so long for any. Then the node goes on alone. */
+  /** A join waits so long for peers that are not heard, unless a synced one is, or that give no snapshot. */
   aloneMs: 5000,
+  /** A node that has run before, and hears one peer, waits for the others only so long: clients wait for it, too. */
+  resyncMs: 1000,
   /** A node that starts publishes again what has changed in this time: its last agent may not have done so. */
   republishMs: 60_000,
-  /** Above so many bytes in the transport's queue, publishing again and snapshots wait. */
+  /** Above so many bytes in the transport's queue, publishing again waits. Snapshots go by their credits. */
   pendingBytes: 8 * MIB,
   /** Digest rounds: a multiple of what one costs, within these. */
   digestFactor: 20,
@@ -51,15 +51,11 @@ export const LIMITS = {
   lookupKeys: 2048,
   /** After a change of membership, misses are looked up for so long. */
   lookupMs: 10_000,
-  /** A gap that is older makes the node unsynced. */
+  /** A gap that is older makes the node unsynced; what may have been missed in a silence does at once. */
   gapMs: 1000,
 } as const;
 
 export type Limits = { readonly [Name in keyof typeof LIMITS]: number };
-
-export function recordsIn(bytes: number): number {
-  return Math.max(1, Math.floor(bytes / RECORD_BYTES));
-}
 
 /** @returns `milliseconds` in ticks of 2^20 ns, as the age of a record is counted. */
 export function ticksOf(milliseconds: number): number {

@@ -2,8 +2,12 @@
 import { ask, type Context } from "./context.ts";
 import type { Membership } from "./membership.ts";
 import type { Merger } from "./merger.ts";
-import { KEY_BYTES, RECORD_BYTES } from "./table.ts";
+import { countKeys, countRecords, isEmpty } from "./records.ts";
+import { KEY_BYTES, type Keys, WIDE_KEY_BYTES } from "./table.ts";
 import { lookupReply, lookupRequest } from "./wire.ts";
+
+/** What an IPv4 address begins with in a wide key. */
+const MAPPED = `${"\0".repeat(10)}\xff\xff`;
 
 const LOOKUP = { request: lookupRequest, reply: lookupReply };
 
@@ -13,8 +17,8 @@ export class Lookups {
   readonly #membership: Membership;
   readonly #merger: Merger;
   readonly #isSynced: () => boolean;
-  /** Keys to ask for, by their text. */
-  #batch = new Map<string, Uint8Array>();
+  /** Keys to ask for, as text: a character for each byte. */
+  #batch = new Set<string>();
   #asking = false;
   /** When keys that were asked for may be asked for again. Oldest first. */
   readonly #askedUntilMs = new Map<string, number>();
@@ -40,18 +44,19 @@ export class Lookups {
     );
   }
 
-  onMisses(keys: Uint8Array): void {
+  onMisses(keys: Keys): void {
     const { counters, clock, limits } = this.#context;
     if (!this.wanted) {
-      counters.missesFinal += keys.length / KEY_BYTES;
+      counters.missesFinal += countKeys(keys);
       return;
     }
-    for (let at = 0; at + KEY_BYTES <= keys.length; at += KEY_BYTES) {
-      const key = keys.slice(at, at + KEY_BYTES);
-      const text = Buffer.from(key).toString("latin1");
-      if (this.#batch.has(text) || this.#wasAsked(text)) continue;
+    for (const key of [
+      ...split(keys.narrow, KEY_BYTES),
+      ...split(keys.wide, WIDE_KEY_BYTES).flatMap(formsOf),
+    ]) {
+      if (this.#batch.has(key) || this.#wasAsked(key)) continue;
       const asked = this.#batch.size + this.#askedUntilMs.size;
-      if (asked < limits.lookupKeys) this.#batch.set(text, key);
+      if (asked < limits.lookupKeys) this.#batch.add(key);
       else counters.lookupDropped++;
     }
     if (this.#asking || this.#batch.size === 0) return;
@@ -59,20 +64,22 @@ export class Lookups {
     clock.after(limits.lookupDelayMs, () => void this.#ask());
   }
 
-  #wasAsked(text: string): boolean {
+  #wasAsked(wanted: string): boolean {
     const now = this.#context.clock.now();
     for (const [key, untilMs] of this.#askedUntilMs) {
       if (untilMs > now) break;
       this.#askedUntilMs.delete(key);
     }
-    return this.#askedUntilMs.has(text);
+    return this.#askedUntilMs.has(wanted);
   }
 
   async #ask(): Promise<void> {
     const { counters, clock, limits, signal } = this.#context;
-    const keys = [...this.#batch.keys()];
-    const request = { keys: Buffer.concat([...this.#batch.values()]) };
-    this.#batch = new Map();
+    const keys = [...this.#batch];
+    const request = {
+      keys: { narrow: join(keys, KEY_BYTES), wide: join(keys, WIDE_KEY_BYTES) },
+    };
+    this.#batch = new Set();
     this.#asking = false;
     if (signal.aborted) return;
     const untilMs = clock.now() + limits.lookupAgainMs;
@@ -82,10 +89,29 @@ export class Lookups {
       this.#membership.heard.map(async ({ node }) => {
         counters.lookupRequests++;
         const reply = await ask(this.#context, "lookup", node, LOOKUP, request);
-        if (reply === undefined || reply.records.length === 0) return;
-        counters.lookupFound += reply.records.length / RECORD_BYTES;
+        if (reply === undefined || isEmpty(reply.records)) return;
+        counters.lookupFound += countRecords(reply.records);
         await this.#merger.merge(reply.records, 0);
       }),
     );
   }
+}
+
+function split(keys: Uint8Array, keyBytes: number): readonly string[] {
+  const text = Buffer.from(keys).toString("latin1");
+  return Array.from({ length: keys.length / keyBytes }, (_, i) =>
+    text.slice(i * keyBytes, (i + 1) * keyBytes),
+  );
+}
+
+/** Of a wide key. A packet between two IPv4 addresses may be one of a narrow session, too: that key has another form. */
+function formsOf(key: string): readonly string[] {
+  const isIpv4 = key.startsWith(MAPPED) && key.startsWith(MAPPED, 16);
+  return isIpv4 ? [key, key.slice(12, 16) + key.slice(28)] : [key];
+}
+
+/** Those of this length. */
+function join(keys: readonly string[], keyBytes: number): Uint8Array {
+  const wanted = keys.filter(({ length }) => length === keyBytes);
+  return Buffer.from(wanted.join(""), "latin1");
 }

@@ -9,11 +9,10 @@ export type SelfState = Pick<
   Hello,
   | "seq"
   | "pool"
-  | "origin"
   | "poolHash"
   | "synced"
+  | "partial"
   | "digestRound"
-  | "digestTotal"
   | "sessions"
 >;
 
@@ -21,12 +20,15 @@ export type MembershipEvent = {
   /** `restarted`: the agent of a known node has a new incarnation. */
   readonly kind: "heard" | "unheard" | "restarted";
   readonly peer: Peer;
-  /** Something of the peer was missing when it started again, and it cannot send that any more. */
-  readonly lost: boolean;
 };
 
 /** Who is there. A wrong guess costs nothing: sessions move by routing, and this only says who is asked and waited for. */
 export class Membership {
+  /**
+   * Of which run of each node's agent it is known what the table held when that run began. Envelopes bring only what has
+   * changed since, so this takes a snapshot: of that node, or of one that has taken it.
+   */
+  tables: Map<string, bigint> = new Map();
   readonly #context: Context;
   readonly #self: () => SelfState;
   readonly #onEvent: (event: MembershipEvent) => void;
@@ -87,8 +89,18 @@ export class Membership {
         this.#peers.delete(peer.node);
   }
 
+  /** Messages of any of them may have been lost. */
+  doubt(): void {
+    for (const peer of this.heard) peer.doubt(this.#context.clock.now());
+  }
+
   get(node: string): Peer | undefined {
     return this.#peers.get(node);
+  }
+
+  /** What the peer held when its agent started is here. */
+  hasTable({ node, incarnation }: Peer): boolean {
+    return this.tables.get(node) === incarnation;
   }
 
   /** Says hello to all peers. */
@@ -117,6 +129,7 @@ export class Membership {
         node: peer.node,
         incarnation: peer.incarnation,
         seq: peer.applied,
+        table: this.hasTable(peer),
       })),
     });
     const sent =
@@ -135,14 +148,14 @@ export class Membership {
     for (const peer of this.heard)
       if (!slept && now - peer.heardAtMs > limits.unheardMs) {
         peer.heard = false;
-        this.#change("unheard", peer, false);
+        this.#change("unheard", peer);
         if (!this.#expected.includes(peer.node)) this.#peers.delete(peer.node);
       }
     this.greet();
   }
 
   onMessage(message: Message): void {
-    const { cluster, clock, node, counters, log } = this.#context;
+    const { cluster, node, incarnation, clock, counters, log } = this.#context;
     const said = acceptedFrom(
       this.#context,
       message,
@@ -150,6 +163,7 @@ export class Membership {
     );
     if (said === undefined) return;
     if (said.node === node) {
+      if (said.incarnation === incarnation) return; // late: see sight()
       counters.ownName++;
       log.error("another agent runs under this node's name", {
         event: "ownNameHeard",
@@ -160,23 +174,23 @@ export class Membership {
     const now = clock.now();
     const peer = this.sight(said.node, said.incarnation, true);
     if (peer === undefined) return;
-    peer.hello = said;
-    peer.heardAtMs = now;
-    const echo = said.echoes.find((one) => one.node === node);
-    if (echo !== undefined)
-      peer.offset.add(echo.sentAtMs, now, said.sentAtMs, echo.heldMs);
-    if (!peer.heard) {
-      peer.heard = true;
-      this.#change("heard", peer, false);
-    }
+    const wasHeard = peer.heard;
+    peer.hear(
+      said,
+      now,
+      said.echoes.find((one) => one.node === node),
+    );
     this.#onHello(peer, said);
+    if (!wasHeard) this.#change("heard", peer);
   }
 
   /**
    * The peer of this name, if that is its incarnation. A new peer is made; a later incarnation takes the place of the one
-   * before. An earlier one does so only in a hello, and when the other is silent: it is late, or a clock is wrong.
+   * before. An earlier one does so only in a hello, and when the other is silent: it is late, or a clock is wrong. This node
+   * itself is no peer: a server that was frozen brings late what this node had given it before it moved to another.
    */
   sight(node: string, incarnation: bigint, inHello = false): Peer | undefined {
+    if (node === this.#context.node) return undefined;
     const known = this.#peers.get(node);
     if (known === undefined) {
       const peer = new Peer(node, this.#context.limits);
@@ -187,13 +201,35 @@ export class Membership {
     if (known.incarnation === incarnation) return known;
     if (incarnation < known.incarnation && (known.heard || !inHello))
       return undefined;
-    const lost = known.sequence.missing.length > 0;
+    const isFollowed = this.#isFollowed(known);
+    if (!isFollowed) this.#forgetTables(known);
     known.restart(incarnation);
-    this.#change("restarted", known, lost);
+    if (isFollowed) this.tables.set(node, incarnation);
+    this.#change("restarted", known);
     return known;
   }
 
-  #change(kind: MembershipEvent["kind"], peer: Peer, lost: boolean): void {
+  /** All that the peer had to say until now is here: if its agent starts again, that one tells what its dataplane did since. */
+  #isFollowed(peer: Peer): boolean {
+    const { clock, limits } = this.#context;
+    return (
+      clock.now() - peer.heardAtMs <= limits.unheardMs &&
+      this.hasTable(peer) &&
+      peer.applied === peer.sequence.top &&
+      !peer.isOwing
+    );
+  }
+
+  /** Of the run that has ended, others may hold what did not come here, and their envelopes will not bring it. */
+  #forgetTables({ node, incarnation, sequence }: Peer): void {
+    for (const peer of this.#peers.values()) {
+      const applied = peer.appliedOf(node, incarnation);
+      if (!peer.heard || applied === undefined || applied > sequence.contiguous)
+        this.tables.delete(peer.node);
+    }
+  }
+
+  #change(kind: MembershipEvent["kind"], peer: Peer): void {
     const { clock, counters, log } = this.#context;
     this.#changedAtMs = clock.now();
     counters.membershipChanges++;
@@ -206,6 +242,6 @@ export class Membership {
       peer: peer.node,
       incarnation: peer.incarnation,
     });
-    this.#onEvent({ kind, peer, lost });
+    this.#onEvent({ kind, peer });
   }
 }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Context } from "./context.ts";
-import { RECORD_BYTES, type MergeResult } from "./table.ts";
+import { bytesOf, countRecords } from "./records.ts";
+import type { MergeResult, Records } from "./table.ts";
 
 /** The way into the table, for all that comes from peers: with a bound, and counted. */
 export class Merger {
   readonly #context: Context;
   #backlog = 0;
+  #merges = 0;
 
   constructor(context: Context) {
     this.#context = context;
@@ -18,16 +20,20 @@ export class Merger {
 
   /** More would be refused soon: who can wait should. */
   get isBusy(): boolean {
-    return this.#backlog > this.#context.limits.mergeBytes / 2;
+    const { mergeBytes, mergesMax } = this.#context.limits;
+    return this.#backlog > mergeBytes / 2 || this.#merges > mergesMax / 2;
   }
 
   /** As merge(); undefined at once, and counted, if too much waits already. */
   offer(
-    records: Uint8Array,
+    records: Records,
     delayTicks: number,
   ): Promise<MergeResult | undefined> | undefined {
     const { limits, counters } = this.#context;
-    if (this.#backlog + records.length > limits.mergeBytes) {
+    if (
+      this.#backlog + bytesOf(records) > limits.mergeBytes ||
+      this.#merges >= limits.mergesMax
+    ) {
       counters.mergeOverflow++;
       return undefined;
     }
@@ -36,14 +42,16 @@ export class Merger {
 
   /** Undefined, and counted: the table did not take them. */
   async merge(
-    records: Uint8Array,
+    records: Records,
     delayTicks: number,
   ): Promise<MergeResult | undefined> {
     const { table, counters, log, signal } = this.#context;
-    this.#backlog += records.length;
+    const bytes = bytesOf(records);
+    this.#backlog += bytes;
+    this.#merges++;
     try {
       const result = await table.merge(records, delayTicks);
-      counters.receivedRecords += records.length / RECORD_BYTES;
+      counters.receivedRecords += countRecords(records);
       counters.inserted += result.inserted;
       counters.replaced += result.replaced;
       counters.advanced += result.advanced;
@@ -64,7 +72,8 @@ export class Merger {
         });
       return undefined;
     } finally {
-      this.#backlog -= records.length;
+      this.#backlog -= bytes;
+      this.#merges--;
     }
   }
 }

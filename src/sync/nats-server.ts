@@ -160,7 +160,7 @@ export class NatsServer {
       const since = performance.now();
       if (this.#process) await this.#watch(this.#process);
       if (performance.now() - since > STABLE_MS) backoffMs = BACKOFF_MS_MIN;
-      await this.#pause(backoffMs);
+      await this.#pause(backoffMs, this.#closing.signal);
       backoffMs = Math.min(backoffMs * 2, BACKOFF_MS_MAX);
       if (!this.#closing.signal.aborted) await this.#restart();
     }
@@ -168,15 +168,14 @@ export class NatsServer {
 
   /** Resolves when the server is gone, or closed. */
   async #watch(watched: NatsProcess): Promise<void> {
-    let hasExited = false;
-    const exited = watched.exited.then(() => (hasExited = true));
+    // A race against the promise itself would leave something with it for each look, for as long as the server lives.
+    const exit = new AbortController();
+    void watched.exited.then(() => exit.abort());
+    const ended = AbortSignal.any([exit.signal, this.#closing.signal]);
     for (let unanswered = 0; unanswered < UNANSWERED_MAX;) {
-      await Promise.race([
-        exited,
-        this.#pause(this.#options.lookMs ?? LOOK_MS),
-      ]);
+      await this.#pause(this.#options.lookMs ?? LOOK_MS, ended);
       if (this.#closing.signal.aborted) return;
-      if (hasExited || !watched.isAlive) {
+      if (exit.signal.aborted || !watched.isAlive) {
         this.#lose("died");
         return;
       }
@@ -218,9 +217,8 @@ export class NatsServer {
     });
   }
 
-  /** For that time, or until closed. */
-  #pause(ms: number): Promise<void> {
-    const { signal } = this.#closing;
+  /** For that time, or until the signal. */
+  #pause(ms: number, signal: AbortSignal): Promise<void> {
     return delay(ms, undefined, { signal }).catch(() => {});
   }
 }

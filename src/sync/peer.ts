@@ -2,10 +2,13 @@
 import type { Limits } from "./limits.ts";
 import { ClockOffset, Samples } from "./samples.ts";
 import { type Range, Sequence } from "./sequence.ts";
-import type { Hello } from "./wire.ts";
+import type { Echo, Hello } from "./wire.ts";
 
 /** Batches over which the lag is reported. */
 const LAG_SAMPLES = 1000;
+
+/** More than any envelope's number. */
+const UNKNOWN = 2n ** 64n;
 
 /** Another node, as far as this one knows. It stays when the node is gone: what is missing of it may come from others. */
 export class Peer {
@@ -22,6 +25,9 @@ export class Peer {
   heardAtMs = -Infinity;
   /** Since when something is missing; undefined: nothing is. */
   gapSinceMs: number | undefined;
+  /** Envelopes up to here were published while this node may not have listened. */
+  #owed = 0n;
+  #doubtedAtMs = -Infinity;
   offset = new ClockOffset();
   /** Milliseconds from reading a batch on that node to having it merged here. */
   lagMs = new Samples(LAG_SAMPLES);
@@ -47,6 +53,35 @@ export class Peer {
       (least, seq) => (seq <= least ? seq - 1n : least),
       this.sequence.contiguous,
     );
+  }
+
+  /**
+   * Messages of the node may have been lost at some time before `nowMs`, of this node's clock: how many, it says in the first
+   * hello that answers one of ours from now on. What comes earlier may have been on its way for long.
+   */
+  doubt(nowMs: number): void {
+    this.#owed = UNKNOWN;
+    this.#doubtedAtMs = nowMs;
+  }
+
+  /** A hello has come. */
+  hear(hello: Hello, nowMs: number, echo: Echo | undefined): void {
+    const isDoubted = this.#owed === UNKNOWN;
+    const isAnswer = echo !== undefined && echo.sentAtMs >= this.#doubtedAtMs;
+    const isFirst = this.hello === undefined;
+    // It may have been gone meanwhile, or this node, also if that has slept and did not notice.
+    if (nowMs - this.heardAtMs > this.#limits.unheardMs) this.doubt(nowMs);
+    else if (isDoubted ? isAnswer : isFirst) this.#owed = hello.seq;
+    this.hello = hello;
+    this.heard = true;
+    this.heardAtMs = nowMs;
+    if (echo !== undefined)
+      this.offset.add(echo.sentAtMs, nowMs, hello.sentAtMs, echo.heldMs);
+  }
+
+  /** Not yet merged: something that it has published while this node may not have listened. */
+  get isOwing(): boolean {
+    return this.applied < this.#owed;
   }
 
   /** The next envelopes, up to `top`, to ask the node for again. */
@@ -78,6 +113,7 @@ export class Peer {
     this.gone = 0n;
     this.merging = new Set();
     this.gapSinceMs = undefined;
+    this.#owed = 0n;
     this.hello = undefined;
     this.offset = new ClockOffset();
     this.lagMs = new Samples(LAG_SAMPLES);

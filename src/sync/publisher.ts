@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { accepted, type Context } from "./context.ts";
-import { recordsIn, ticksOf } from "./limits.ts";
+import { ticksOf } from "./limits.ts";
+import { bytesOf, countRecords, partsOf, ROOM_BYTES_MIN } from "./records.ts";
 import { type Held, ResendBuffer } from "./resend-buffer.ts";
-import { RECORD_BYTES, RECORD_VERSION } from "./table.ts";
+import { RECORD_VERSION, type Records } from "./table.ts";
 import {
   envelope,
-  type ResendRequest,
   resendReply,
   resendRequest,
-  SECTION_SESSIONS_V4,
+  sectionsOf,
   subjectOf,
 } from "./wire.ts";
 
@@ -41,18 +41,17 @@ export class Publisher {
     return this.#buffer;
   }
 
-  /** Records that were read from the table just now. The buffer is kept: it must not change. */
-  publish(records: Uint8Array): void {
+  /** Records that were read from the table just now. Their buffers are kept: they must not change. */
+  publish(records: Records): void {
     const { transport, clock, limits, counters } = this.#context;
     // Half of what the bus carries: an answer with one envelope must still fit.
     const room = Math.min(limits.envelopeBytes, transport.maxPayload / 2);
-    const step = recordsIn(room - OVERHEAD_BYTES) * RECORD_BYTES;
-    for (let at = 0; at < records.length; at += step) {
-      const part = records.subarray(at, at + step);
+    const roomBytes = Math.max(room - OVERHEAD_BYTES, ROOM_BYTES_MIN);
+    for (const part of partsOf(records, roomBytes)) {
       const held = this.#buffer.add(clock.now(), part);
-      counters.publishedRecords += part.length / RECORD_BYTES;
+      counters.publishedRecords += countRecords(part);
       counters.publishedEnvelopes++;
-      counters.publishedBytes += part.length;
+      counters.publishedBytes += bytesOf(part);
       const sent =
         transport.state === "up" &&
         transport.publish(this.#subject, this.#encode(held, 0));
@@ -66,33 +65,20 @@ export class Publisher {
     const request = accepted(this.#context, resendRequest.decode(data));
     if (request === undefined) return undefined;
     if (request.incarnation !== incarnation)
-      return resendReply.encode({ envelopes: [], gone: true, more: false });
-    const { range, gone } = this.#wanted(request);
+      return resendReply.encode({ envelopes: [], gone: true });
+    const { range } = request;
+    const gone = range.from < this.#buffer.first;
     const room = Math.min(limits.replyBytes, transport.maxPayload / 2);
     const envelopes: Uint8Array[] = [];
     let bytes = 0;
-    let more = false;
     for (const held of this.#buffer.range(range)) {
-      more = bytes >= room;
-      if (more) break;
+      if (bytes >= room) break;
       const again = this.#encode(held, ticksOf(clock.now() - held.readAtMs));
       bytes += again.length + FIELD_BYTES;
       envelopes.push(again);
     }
     counters.resentSent += envelopes.length;
-    return resendReply.encode({ envelopes, gone, more });
-  }
-
-  #wanted(request: ResendRequest): {
-    readonly range: { readonly from: bigint; readonly to: bigint };
-    readonly gone: boolean;
-  } {
-    const { first, last } = this.#buffer;
-    if (request.range === undefined) {
-      const from = this.#buffer.since(request.sinceMs);
-      return { range: { from, to: last }, gone: false };
-    }
-    return { range: request.range, gone: request.range.from < first };
+    return resendReply.encode({ envelopes, gone });
   }
 
   #encode({ seq, readAtMs, records }: Held, delayTicks: number): Uint8Array {
@@ -105,7 +91,7 @@ export class Publisher {
       recordVersion: RECORD_VERSION,
       delayTicks,
       readAtMs,
-      sections: [{ type: SECTION_SESSIONS_V4, records }],
+      sections: sectionsOf(records),
     });
   }
 }

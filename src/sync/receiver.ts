@@ -3,15 +3,15 @@ import { accepted, ask, type Context, pause } from "./context.ts";
 import type { Membership } from "./membership.ts";
 import type { Merger } from "./merger.ts";
 import type { Peer } from "./peer.ts";
-import { RECORD_BYTES } from "./table.ts";
+import { countRecords } from "./records.ts";
 import type { Message } from "./transport.ts";
 import {
   envelope,
   type Envelope,
   nodeOf,
+  recordsOf,
   resendReply,
   resendRequest,
-  SECTION_SESSIONS_V4,
 } from "./wire.ts";
 
 const RESEND = { request: resendRequest, reply: resendReply };
@@ -104,16 +104,15 @@ export class Receiver {
 
   /** @returns the number of conflicts; undefined: not merged */
   #merge(taken: Envelope): Promise<number | undefined> | undefined {
-    const records = sessionsOf(taken);
     return this.#merger
-      .offer(records, taken.delayTicks)
+      .offer(recordsOf(taken), taken.delayTicks)
       ?.then((result) => result?.conflicts);
   }
 
   #note(peer: Peer, taken: Envelope, conflicts: number): void {
     const offsetMs = peer.offset.best?.offsetMs;
     peer.counters.conflicts += conflicts;
-    peer.counters.receivedRecords += sessionsOf(taken).length / RECORD_BYTES;
+    peer.counters.receivedRecords += countRecords(recordsOf(taken));
     // What was sent again is counted as a resend: its age says when the gap began, not how far behind this node is.
     if (offsetMs === undefined || taken.delayTicks > 0) return;
     const lag = this.#context.clock.now() - (taken.readAtMs - offsetMs);
@@ -136,7 +135,7 @@ export class Receiver {
 
   /** False: it is no use to ask for more now. */
   async #askOnce(peer: Peer, top: bigint): Promise<boolean> {
-    const { counters } = this.#context;
+    const { counters, limits } = this.#context;
     const { incarnation } = peer;
     const range = peer.wanted(top);
     if (range === undefined || !peer.heard || this.#merger.isBusy) return false;
@@ -146,9 +145,14 @@ export class Receiver {
       incarnation,
       range,
     });
-    if (reply === undefined || peer.incarnation !== incarnation) return false;
-    for (const data of reply.envelopes) this.#take(peer.node, data);
+    if (reply === undefined) return false;
+    for (const data of reply.envelopes) {
+      while (this.#merger.isBusy)
+        if (!(await pause(this.#context, limits.reorderMs))) return false;
+      this.#take(peer.node, data);
+    }
     counters.resentReceived += reply.envelopes.length;
+    if (peer.incarnation !== incarnation) return false;
     if (reply.gone) {
       counters.resendGone++;
       peer.gone = this.#goneUpTo(peer, range.to, reply.envelopes[0]);
@@ -165,13 +169,4 @@ export class Receiver {
       decoded.refusal === undefined ? decoded.message : decoded.place;
     return place === undefined ? peer.gone : place.seq - 1n;
   }
-}
-
-/** Most envelopes have one section of sessions. */
-function sessionsOf({ sections }: Envelope): Uint8Array {
-  const sessions = sections.filter(({ type }) => type === SECTION_SESSIONS_V4);
-  const [only] = sessions;
-  return sessions.length === 1 && only !== undefined
-    ? only.records
-    : Buffer.concat(sessions.map(({ records }) => records));
 }

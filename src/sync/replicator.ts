@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Log } from "../log.ts";
-import { formatPrefix, originOf, type Prefix } from "../model.ts";
+import { formatPrefix, type Prefix } from "../model.ts";
 import { CatchUp, type Joined, republish } from "./catch-up.ts";
 import type { Clock } from "./clock.ts";
 import type { Context } from "./context.ts";
@@ -27,7 +27,8 @@ import { Receiver } from "./receiver.ts";
 import { Server } from "./server.ts";
 import { Rates, statusOf } from "./report.ts";
 import type { SyncFlags, SyncStatus } from "./status.ts";
-import type { SessionTable } from "./table.ts";
+import { isEmpty } from "./records.ts";
+import type { Records, SessionTable } from "./table.ts";
 import type { Message, Transport } from "./transport.ts";
 import { type Hello, type SubjectKind, subjectOf } from "./wire.ts";
 
@@ -57,6 +58,8 @@ export type ReplicatorOptions = {
  * publish, and sees to it that nothing lost stays lost. It looks into no record. It owns neither table nor transport.
  */
 export class Replicator {
+  /** As the peers are told in each hello. */
+  partial = false;
   readonly #context: Context;
   readonly #options: ReplicatorOptions;
   readonly #closing = new AbortController();
@@ -121,8 +124,8 @@ export class Replicator {
   }
 
   /**
-   * Starts, and brings the sessions of the peers into the table. It ends when that is done, or when no peer has given a
-   * snapshot for limits.aloneMs.
+   * Starts, and brings the sessions of the peers into the table. It ends when that is done, or when nothing has come for
+   * limits.aloneMs.
    */
   async join(): Promise<Joined> {
     this.#started ??= this.#start();
@@ -140,29 +143,13 @@ export class Replicator {
     return this.#joining;
   }
 
-  /** Publishes records that were read from the table just now; the buffer must not change any more. */
-  publish(records: Uint8Array): void {
+  /** Publishes records that were read from the table just now; their buffers must not change any more. */
+  publish(records: Records): void {
     this.#publisher.publish(records);
   }
 
   get flags(): SyncFlags {
     return this.#flags;
-  }
-
-  get lookupWanted(): boolean {
-    return this.#flags.lookupWanted;
-  }
-
-  get weakExpiry(): boolean {
-    return this.#flags.weakExpiry;
-  }
-
-  get allPeersSynced(): boolean {
-    return this.#flags.allPeersSynced;
-  }
-
-  get poolConflict(): boolean {
-    return this.#flags.poolConflict;
   }
 
   /** The other nodes of a new config, and the hash of its pools. */
@@ -201,8 +188,8 @@ export class Replicator {
       this.#server.start(),
       transport.onState((state) => this.#onTransport(state)),
       table.listen(({ records, misses }) => {
-        if (records.length > 0) this.#publisher.publish(records);
-        if (misses.length > 0) this.#lookups.onMisses(misses);
+        if (!isEmpty(records)) this.#publisher.publish(records);
+        if (!isEmpty(misses)) this.#lookups.onMisses(misses);
       }),
     );
     this.#tick();
@@ -220,7 +207,10 @@ export class Replicator {
     this.#context.log.info("the bus has changed", {
       event: state === "up" ? "busUp" : "busDown",
     });
-    if (state === "up") this.#membership.greet();
+    if (state !== "up") return;
+    this.#membership.doubt();
+    this.#membership.greet();
+    this.#update();
   }
 
   #tick(): void {
@@ -233,8 +223,7 @@ export class Replicator {
     this.#update();
   }
 
-  #onMembership({ kind, lost }: MembershipEvent): void {
-    if (lost) this.#catchUp.forget();
+  #onMembership({ kind }: MembershipEvent): void {
     // It need not wait for the next hello to learn who is there.
     if (kind !== "unheard") this.#membership.greet();
     this.#update();
@@ -253,15 +242,13 @@ export class Replicator {
   }
 
   #selfState(): SelfState {
-    const { node } = this.#context;
     return {
       seq: this.#publisher.seq,
       pool: this.#options.pool.map(formatPrefix),
-      origin: originOf(node),
       poolHash: this.#poolHash,
       synced: this.#catchUp.synced,
+      partial: this.partial,
       digestRound: this.#digests.round,
-      digestTotal: this.#digests.total,
       sessions: BigInt(this.#digests.sessions),
     };
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { RECORD_BYTES } from "./table.ts";
+import { bytesOf, countRecords, NO_RECORDS } from "./records.ts";
 import type { Range } from "./sequence.ts";
+import type { Records } from "./table.ts";
 
 /** What an envelope costs beside its records, roughly: small ones must not fill the memory. */
 const HELD_BYTES = 256;
@@ -9,8 +10,8 @@ export type Held = {
   readonly seq: bigint;
   /** Of the publisher's clock. */
   readonly readAtMs: number;
-  readonly records: Uint8Array;
-  /** Bytes of all records that were published before these. */
+  readonly records: Records;
+  /** How many records were published before these. */
   readonly before: number;
 };
 
@@ -21,10 +22,11 @@ export class ResendBuffer {
   /** Index of the oldest: the array is cut now and then only. */
   #start = 0;
   #last = 0n;
-  /** Bytes of all records ever published. */
+  /** Records ever published. */
   #total = 0;
-  /** Bytes of the records that are held. */
-  #kept = 0;
+  /** Of those, the ones that are held. */
+  #records = 0;
+  #recordBytes = 0;
 
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax;
@@ -41,19 +43,23 @@ export class ResendBuffer {
   }
 
   get bytes(): number {
-    return this.#kept + (this.#held.length - this.#start) * HELD_BYTES;
+    return this.#recordBytes + (this.#held.length - this.#start) * HELD_BYTES;
   }
 
   get records(): number {
-    return this.#kept / RECORD_BYTES;
+    return this.#records;
   }
 
-  add(readAtMs: number, records: Uint8Array): Held {
+  /** Buffers that hold nothing else are kept, and what is a view copied: it would keep all that it is a part of. */
+  add(readAtMs: number, { narrow, wide }: Records): Held {
+    const records = { narrow: owned(narrow), wide: owned(wide) };
     this.#last++;
     const held = { seq: this.#last, readAtMs, records, before: this.#total };
+    const count = countRecords(records);
     this.#held.push(held);
-    this.#total += records.length;
-    this.#kept += records.length;
+    this.#total += count;
+    this.#records += count;
+    this.#recordBytes += bytesOf(records);
     while (this.bytes > this.#bytesMax) this.#drop();
     return held;
   }
@@ -61,7 +67,7 @@ export class ResendBuffer {
   /** Records that are held and came after the envelope `seq`. */
   recordsAfter(seq: bigint): number {
     const next = this.#at(seq < this.first ? this.first : seq + 1n);
-    return next === undefined ? 0 : (this.#total - next.before) / RECORD_BYTES;
+    return next === undefined ? 0 : this.#total - next.before;
   }
 
   /** Those of the range that are held. */
@@ -73,14 +79,6 @@ export class ResendBuffer {
     }
   }
 
-  /** The number of the first that was read at that time or later; last + 1 if none was. */
-  since(readAtMs: number): bigint {
-    let seq = this.#last + 1n;
-    for (; seq > this.first; seq--)
-      if ((this.#at(seq - 1n)?.readAtMs ?? -Infinity) < readAtMs) break;
-    return seq;
-  }
-
   #at(seq: bigint): Held | undefined {
     return seq < this.first || seq > this.#last
       ? undefined
@@ -88,11 +86,19 @@ export class ResendBuffer {
   }
 
   #drop(): void {
-    this.#kept -= this.#held[this.#start]?.records.length ?? 0;
+    const gone = this.#held[this.#start]?.records ?? NO_RECORDS;
+    this.#records -= countRecords(gone);
+    this.#recordBytes -= bytesOf(gone);
     this.#held[this.#start] = undefined;
     this.#start++;
     if (this.#start < 1024 || this.#start < this.#held.length / 2) return;
     this.#held.splice(0, this.#start);
     this.#start = 0;
   }
+}
+
+function owned(bytes: Uint8Array): Uint8Array {
+  return bytes.length === bytes.buffer.byteLength
+    ? bytes
+    : new Uint8Array(bytes);
 }

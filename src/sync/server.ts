@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { accepted, type Context } from "./context.ts";
-import { recordsIn } from "./limits.ts";
 import type { Publisher } from "./publisher.ts";
-import { KEY_BYTES, RECORD_BYTES, RECORD_VERSION } from "./table.ts";
+import { firstKeys, firstRecords, ROOM_BYTES_MIN } from "./records.ts";
+import { RECORD_BYTES, RECORD_VERSION } from "./table.ts";
 import type { Message } from "./transport.ts";
 import {
   lookupReply,
@@ -91,7 +91,7 @@ export class Server {
     const { records, next } = await table.collect(
       from < end ? from : end,
       end,
-      Math.max(1, Math.min(room, this.#room)),
+      Math.max(ROOM_BYTES_MIN, Math.min(room * RECORD_BYTES, this.#roomBytes)),
     );
     return snapshotReply.encode({
       incarnation,
@@ -111,22 +111,23 @@ export class Server {
     const records = await this.#context.table.missing(buckets, known);
     return repairReply.encode({
       recordVersion: RECORD_VERSION,
-      records: records.subarray(0, this.#room * RECORD_BYTES),
+      records: firstRecords(records, this.#roomBytes),
     });
   }
 
   async #lookup(data: Uint8Array): Promise<Uint8Array | undefined> {
     const request = accepted(this.#context, lookupRequest.decode(data));
     if (request === undefined) return undefined;
-    const keys = request.keys.subarray(0, this.#room * KEY_BYTES);
+    const keys = firstKeys(request.keys, this.#roomBytes);
     const records = await this.#context.table.find(keys);
     return lookupReply.encode({ recordVersion: RECORD_VERSION, records });
   }
 
-  /** Records that fit into one answer. */
-  get #room(): number {
+  /** Of records in one answer. */
+  get #roomBytes(): number {
     const { limits, transport } = this.#context;
-    return recordsIn(
+    return Math.max(
+      ROOM_BYTES_MIN,
       Math.min(limits.replyBytes, transport.maxPayload - OVERHEAD_BYTES),
     );
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ask, type Context, pause } from "./context.ts";
-import { recordsIn } from "./limits.ts";
 import type { Merger } from "./merger.ts";
+import { countRecords } from "./records.ts";
 import { RECORD_BYTES } from "./table.ts";
 import { snapshotReply, snapshotRequest, type SnapshotReply } from "./wire.ts";
 
@@ -76,14 +76,15 @@ class Loader {
       return undefined;
     }
     const merged = await this.#merger.merge(reply.records, 0);
-    this.records += reply.records.length / RECORD_BYTES;
-    counters.snapshotRecords += reply.records.length / RECORD_BYTES;
+    const count = countRecords(reply.records);
+    this.records += count;
+    counters.snapshotRecords += count;
     return merged && reply;
   }
 
   async #ask(from: bigint, to: bigint): Promise<SnapshotReply | undefined> {
     const { limits } = this.#context;
-    const room = recordsIn(limits.replyBytes);
+    const room = Math.max(1, Math.floor(limits.replyBytes / RECORD_BYTES));
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
       // What peers publish goes first.
       while (this.#merger.isBusy)

@@ -3,13 +3,27 @@
  * The messages between nodes, encoded and decoded as proto/weir/v1/sync.proto describes them; what the fields mean is said
  * there. Records are bytes here: neither direction looks into them. Decoding copies no records: they are views of `data`.
  */
-import { fileURLToPath } from "node:url";
-import protobuf from "protobufjs";
+import {
+  type ClusterCodec,
+  type Codec,
+  firstOf,
+  numbers,
+  ofCluster,
+  pair,
+  plain,
+  type Refused,
+  wrong,
+} from "./codec.ts";
+import { NO_RECORDS } from "./records.ts";
 import {
   DIGEST_BUCKETS,
   KEY_BYTES,
+  type Keys,
   RECORD_BYTES,
   RECORD_VERSION,
+  type Records,
+  WIDE_KEY_BYTES,
+  WIDE_RECORD_BYTES,
 } from "./table.ts";
 
 /** What a node publishes, and what it is asked. */
@@ -32,6 +46,13 @@ export function nodeOf(subject: string): string {
 
 /** Types of sections. Others are to be skipped. */
 export const SECTION_SESSIONS_V4 = 1;
+export const SECTION_SESSIONS_WIDE = 4;
+
+/** Bytes of one record, by the type of the section. */
+const SECTIONS: ReadonlyMap<number, number> = new Map([
+  [SECTION_SESSIONS_V4, RECORD_BYTES],
+  [SECTION_SESSIONS_WIDE, WIDE_RECORD_BYTES],
+]);
 
 export type Section = { readonly type: number; readonly records: Uint8Array };
 
@@ -64,15 +85,14 @@ export type Hello = {
   readonly incarnation: bigint;
   readonly seq: bigint;
   readonly pool: readonly string[];
-  readonly origin: number;
   readonly poolHash: bigint;
   readonly sentAtMs: number;
   readonly echoes: readonly Echo[];
-  readonly applied: readonly Applied[];
+  readonly applied: readonly (Applied & { readonly table: boolean })[];
   readonly synced: boolean;
   readonly digestRound: bigint;
-  readonly digestTotal: bigint;
   readonly sessions: bigint;
+  readonly partial: boolean;
 };
 
 export type DigestMessage = {
@@ -84,19 +104,15 @@ export type DigestMessage = {
   readonly buckets: BigUint64Array;
 };
 
-export type ResendRequest = { readonly incarnation: bigint } & (
-  | {
-      readonly range: { readonly from: bigint; readonly to: bigint };
-      readonly sinceMs?: undefined;
-    }
-  | { readonly range?: undefined; readonly sinceMs: number }
-);
+export type ResendRequest = {
+  readonly incarnation: bigint;
+  readonly range: { readonly from: bigint; readonly to: bigint };
+};
 
 export type ResendReply = {
   /** Each to be decoded by the codec `envelope`. */
   readonly envelopes: readonly Uint8Array[];
   readonly gone: boolean;
-  readonly more: boolean;
 };
 
 export type SnapshotRequest = {
@@ -108,7 +124,7 @@ export type SnapshotRequest = {
 export type SnapshotReply = {
   readonly incarnation: bigint;
   readonly recordVersion: number;
-  readonly records: Uint8Array;
+  readonly records: Records;
   readonly next?: bigint | undefined;
   readonly positions: bigint;
   readonly seq: bigint;
@@ -121,43 +137,12 @@ export type RepairRequest = {
 
 export type RecordsReply = {
   readonly recordVersion: number;
-  readonly records: Uint8Array;
+  readonly records: Records;
 };
 export type RepairReply = RecordsReply;
 
-export type LookupRequest = { readonly keys: Uint8Array };
+export type LookupRequest = { readonly keys: Keys };
 export type LookupReply = RecordsReply;
-
-/** Why a message is not used. */
-export type Refusal = "malformed" | "foreignCluster" | "recordVersion";
-
-export type Decoded<M> =
-  | { readonly refusal?: undefined; readonly message: M }
-  | {
-      readonly refusal: Refusal;
-      /** For the log: what is wrong with which field. */
-      readonly detail: string;
-      /** Of an envelope whose records have an unknown version: its place in the sequence, which is not a gap. */
-      readonly place?: Applied;
-    };
-
-type Refused = Exclude<Decoded<never>, { readonly message: never }>;
-
-export type Codec<M> = {
-  /** A buffer of its own, which the caller may keep. */
-  readonly encode: (message: M) => Uint8Array;
-  readonly decode: (data: Uint8Array) => Decoded<M>;
-};
-
-/** Of a message that says which cluster it is for. */
-export type ClusterCodec<M> = {
-  readonly encode: (message: M) => Uint8Array;
-  readonly decode: (data: Uint8Array, cluster: string) => Decoded<M>;
-};
-
-const root = protobuf.loadSync(
-  fileURLToPath(new URL("../../proto/weir/v1/sync.proto", import.meta.url)),
-);
 
 export const envelope: ClusterCodec<Envelope> = ofCluster(
   "Envelope",
@@ -165,8 +150,13 @@ export const envelope: ClusterCodec<Envelope> = ofCluster(
     wrong(message.node === "", "node", message.node) ??
     wrong(!isFinite(message.readAtMs), "readAtMs", message.readAtMs) ??
     refuseVersion(message.recordVersion, message) ??
-    firstOf(message.sections, ({ type, records }) =>
-      type === SECTION_SESSIONS_V4 ? refuseRecords(records) : undefined,
+    refuseTwins(message.sections) ??
+    firstOf(message.sections, ({ type, records: { length } }) =>
+      wrong(
+        length % (SECTIONS.get(type) ?? 1) !== 0,
+        "the length of records",
+        length,
+      ),
     ),
 );
 
@@ -192,15 +182,14 @@ export const digestMessage: ClusterCodec<DigestMessage> = ofCluster(
       "the number of buckets",
       buckets.length,
     ),
-  "buckets",
+  numbers("buckets"),
 );
 
 export const resendRequest: Codec<ResendRequest> = plain(
   "ResendRequest",
-  ({ range, sinceMs }) =>
-    range === undefined
-      ? wrong(!isFinite(sinceMs ?? NaN), "sinceMs", sinceMs)
-      : wrong(range.from > range.to, "range", `${range.from} to ${range.to}`),
+  ({ range }) =>
+    wrong(!range, "range", range) ??
+    wrong(range.from > range.to, "range", `${range.from} to ${range.to}`),
 );
 
 export const resendReply: Codec<ResendReply> = plain(
@@ -213,9 +202,12 @@ export const snapshotRequest: Codec<SnapshotRequest> = plain(
   ({ from, to }) => wrong(from > to, "range", `${from} to ${to}`),
 );
 
+const RECORDS = pair("records", "wideRecords");
+
 export const snapshotReply: Codec<SnapshotReply> = plain(
   "SnapshotReply",
   (reply) => checkReply(reply),
+  RECORDS,
 );
 
 export const repairRequest: Codec<RepairRequest> = plain(
@@ -224,24 +216,73 @@ export const repairRequest: Codec<RepairRequest> = plain(
     firstOf(buckets, (bucket) =>
       wrong(bucket >= DIGEST_BUCKETS, "a bucket", bucket),
     ),
-  "known",
+  numbers("known"),
 );
 
-export const repairReply: Codec<RepairReply> = plain("RepairReply", checkReply);
+export const repairReply: Codec<RepairReply> = plain(
+  "RepairReply",
+  checkReply,
+  RECORDS,
+);
 
 export const lookupRequest: Codec<LookupRequest> = plain(
   "LookupRequest",
-  ({ keys }) =>
-    wrong(keys.length % KEY_BYTES !== 0, "the length of keys", keys.length),
+  ({ keys: { narrow, wide } }) =>
+    wrong(
+      narrow.length % KEY_BYTES !== 0,
+      "the length of keys",
+      narrow.length,
+    ) ??
+    wrong(
+      wide.length % WIDE_KEY_BYTES !== 0,
+      "the length of wideKeys",
+      wide.length,
+    ),
+  pair("keys", "wideKeys"),
 );
 
-export const lookupReply: Codec<LookupReply> = plain("LookupReply", checkReply);
+export const lookupReply: Codec<LookupReply> = plain(
+  "LookupReply",
+  checkReply,
+  RECORDS,
+);
+
+/** Of an envelope; none of a kind that there are no records of. */
+export function sectionsOf({ narrow, wide }: Records): readonly Section[] {
+  const sections: Section[] = [];
+  if (narrow.length > 0)
+    sections.push({ type: SECTION_SESSIONS_V4, records: narrow });
+  if (wide.length > 0)
+    sections.push({ type: SECTION_SESSIONS_WIDE, records: wide });
+  return sections;
+}
+
+/** The sessions of an envelope, whose other sections are skipped. */
+export function recordsOf({ sections }: Envelope): Records {
+  let { narrow, wide } = NO_RECORDS;
+  for (const { type, records } of sections)
+    if (type === SECTION_SESSIONS_V4) narrow = records;
+    else if (type === SECTION_SESSIONS_WIDE) wide = records;
+  return { narrow, wide };
+}
 
 function checkReply({
   recordVersion,
-  records,
+  records: { narrow, wide },
 }: RecordsReply): Refused | undefined {
-  return refuseVersion(recordVersion) ?? refuseRecords(records);
+  return (
+    refuseVersion(recordVersion) ??
+    wrong(
+      narrow.length % RECORD_BYTES !== 0,
+      "the length of records",
+      narrow.length,
+    ) ??
+    wrong(
+      wide.length % WIDE_RECORD_BYTES !== 0,
+      "the length of wideRecords",
+      wide.length,
+    )
+  );
 }
 
 function refuseVersion(
@@ -262,100 +303,12 @@ function refuseVersion(
   };
 }
 
-function refuseRecords({ length }: Uint8Array): Refused | undefined {
-  return wrong(length % RECORD_BYTES !== 0, "the length of records", length);
-}
-
-function wrong(
-  isWrong: boolean,
-  what: string,
-  value: unknown,
-): Refused | undefined {
-  return isWrong ? malformed(`${what} is ${String(value)}`) : undefined;
-}
-
-function malformed(detail: string): Refused {
-  return { refusal: "malformed", detail };
-}
-
-function firstOf<Item>(
-  items: readonly Item[],
-  check: (item: Item) => Refused | undefined,
-): Refused | undefined {
-  for (const item of items) {
-    const refused = check(item);
-    if (refused) return refused;
-  }
-  return undefined;
-}
-
-function ofCluster<M extends { readonly cluster: string }>(
-  name: string,
-  check: (message: M) => Refused | undefined,
-  numbers?: keyof M & string,
-): ClusterCodec<M> {
-  const { encode, decode } = plain<M>(name, () => undefined, numbers);
-  return {
-    encode,
-    decode(data, cluster) {
-      const decoded = decode(data);
-      if (decoded.refusal !== undefined) return decoded;
-      const { message } = decoded;
-      if (message.cluster !== cluster)
-        return {
-          refusal: "foreignCluster",
-          detail: `cluster is ${JSON.stringify(message.cluster)}`,
-        };
-      return check(message) ?? decoded;
-    },
-  };
-}
-
-/** `M` must be the image of the message `name`. The field `numbers` is bytes on the wire, and 64-bit numbers here. */
-function plain<M>(
-  name: string,
-  check: (message: M) => Refused | undefined,
-  numbers?: keyof M & string,
-): Codec<M> {
-  const type = root.lookupType(`weir.v1.${name}`);
-  return {
-    encode(message) {
-      const image: { [field: string]: unknown } = Object.assign({}, message);
-      if (numbers !== undefined)
-        image[numbers] = bytesOf(message[numbers] as BigUint64Array);
-      return type.encode(type.fromObject(image)).finish();
-    },
-    decode(data) {
-      let message: Record<string, unknown>;
-      try {
-        message = type.toObject(type.decode(data), {
-          longs: BigInt,
-          defaults: true,
-        });
-      } catch (error) {
-        return malformed(error instanceof Error ? error.message : "no message");
-      }
-      if (numbers !== undefined) {
-        const bytes = message[numbers] as Uint8Array;
-        if (bytes.length % BigUint64Array.BYTES_PER_ELEMENT !== 0)
-          return malformed(`the length of ${numbers} is ${bytes.length}`);
-        message[numbers] = numbersOf(bytes);
-      }
-      return check(message as M) ?? { message: message as M };
-    },
-  };
-}
-
-/** amd64 and arm64 are little-endian, as the wire is. */
-function bytesOf({
-  buffer,
-  byteOffset,
-  byteLength,
-}: BigUint64Array): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
-}
-
-/** A copy, because the bytes may lie anywhere. */
-function numbersOf(bytes: Uint8Array): BigUint64Array {
-  return new BigUint64Array(new Uint8Array(bytes).buffer);
+function refuseTwins(sections: readonly Section[]): Refused | undefined {
+  return firstOf([...SECTIONS.keys()], (known) =>
+    wrong(
+      sections.filter(({ type }) => type === known).length > 1,
+      "the type of two sections",
+      known,
+    ),
+  );
 }

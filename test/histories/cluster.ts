@@ -13,15 +13,33 @@ import { Replicator } from "../../src/sync/replicator.ts";
 import type { Transport } from "../../src/sync/transport.ts";
 import { VirtualClock } from "../../src/sync/virtual-clock.ts";
 import { originOf, type Prefix } from "../../src/model.ts";
-import { ModelDirector } from "../model/director.ts";
+import { ModelDirector, type Service } from "../model/director.ts";
+import { mapped } from "../model/session.ts";
 import { ModelTable, type Settings } from "../model/table.ts";
 
-const SERVERS = [
-  { address: 0x0a030102, port: 80 },
-  { address: 0x0a030103, port: 80 },
+const SERVERS4 = [
+  { address: mapped(0x0a030102), port: 80 },
+  { address: mapped(0x0a030103), port: 80 },
+];
+export const IPV6 = 0x2001_0db8n << 96n;
+const SERVERS6 = [
+  { address: IPV6 + 0x3_0002n, port: 80 },
+  { address: IPV6 + 0x3_0003n, port: 80 },
 ];
 
-/** Local ports of each node's one LIP: few, so that they come back. */
+/** Of clients and real servers that both speak IPv4, and of all others. */
+export const NARROW_SERVICE: Service = {
+  vaddr: mapped(0xcb007101),
+  servers: SERVERS4,
+};
+export const WIDE_SERVICES: readonly Service[] = [
+  { vaddr: IPV6 + 0x1_0001n, servers: SERVERS6 },
+  { vaddr: mapped(0xcb007102), servers: SERVERS6 },
+  { vaddr: IPV6 + 0x1_0002n, servers: SERVERS4 },
+];
+const SERVICES = [NARROW_SERVICE, ...WIDE_SERVICES];
+
+/** Local ports of each node's LIPs, one of each family: few, so that they come back. */
 const PORTS = { min: 1024, max: 1055 };
 
 const SWEEP_MS = 1000;
@@ -118,6 +136,8 @@ export class SimNode {
   readonly #index: number;
   readonly #options: ClusterOptions;
   #starts = 0;
+  /** The table is that of a machine that has just started. */
+  #isFresh = true;
   #cancelSweep = () => {};
 
   constructor(
@@ -178,11 +198,14 @@ export class SimNode {
     this.replicator = replicator;
     const sweep = () => {
       this.#cancelSweep = this.clock.after(SWEEP_MS, sweep);
-      this.table.sweep(replicator.weakExpiry);
+      this.table.sweep(replicator.flags.weakExpiry);
     };
     this.#cancelSweep = this.clock.after(SWEEP_MS, sweep);
+    replicator.partial = this.#isFresh;
     const joined = await replicator.join();
+    replicator.partial &&= joined.alone ?? joined.partial;
     if (this.replicator === replicator) this.joined = joined;
+    this.#isFresh = false;
   }
 
   /** The agent dies, and says nothing. The table stays, and packets still change it. */
@@ -199,6 +222,7 @@ export class SimNode {
   loseTable(): void {
     this.table = this.#newTable();
     this.director = this.#newDirector();
+    this.#isFresh = true;
   }
 
   #newTable(): ModelTable {
@@ -211,9 +235,12 @@ export class SimNode {
 
   #newDirector(): ModelDirector {
     const pool = {
-      addresses: [0x0ac80001 + this.#index * 16],
+      addresses: [
+        mapped(0x0ac80001 + this.#index * 16),
+        IPV6 + (0xc8n << 32n) + BigInt(1 + this.#index * 16),
+      ],
       ports: PORTS,
     };
-    return new ModelDirector(this.table, pool, SERVERS);
+    return new ModelDirector(this.table, pool, SERVICES);
   }
 }

@@ -4,12 +4,13 @@
  * and agents and machines restart. Then all heals, and the tables have to become equal.
  */
 import type { SubjectKind } from "../../src/sync/wire.ts";
-import { TICKS_PER_SECOND, type Timeouts } from "../model/session.ts";
+import { isWide, TICKS_PER_SECOND, type Timeouts } from "../model/session.ts";
 import { SimCluster, type SimNode } from "./cluster.ts";
 import { filtered } from "./filter.ts";
+import { SyncedPromise } from "./promise.ts";
 import { Random } from "./random.ts";
 import { Traffic } from "./traffic.ts";
-import { difference } from "./view.ts";
+import { difference, missing } from "./view.ts";
 
 const seconds = (count: number) => count * TICKS_PER_SECOND;
 
@@ -21,18 +22,25 @@ const TIMEOUTS: Timeouts = {
   reset: seconds(3),
 };
 const SETTLED_AFTER = seconds(5);
+/** Within this time of a packet no node drops a session, whatever it knows of its state. */
+const FRESH = seconds(9);
 
 /** Such a part of the others has a node that is away for longer than sessions live. */
 const LONG_ABSENCE = 0.1;
 const ABSENCE_MS = 110_000;
+/** And such a part one that the others do not hear, and whose agent starts again before they do. */
+const RESTART_UNHEARD = 0.3;
 
 const STEP_MS = 50;
+const PROMISE_MS = 200;
 /** Packets of established sessions that are otherwise idle. */
 const KEEP_ALIVE_MS = 4000;
 /** Such a part of the histories has no trouble but a bad bus. */
 const BAD_BUS_ONLY = 0.3;
 /** Then resends have brought all that was missing when what is half-open has expired ... */
 const RESENT_MS = 12_000;
+/** ... all say that they hold what the others hold ... */
+const SYNCED_MS = 5000;
 /** ... otherwise what only some have seen has to settle or expire, which a node puts off while a peer is unheard. */
 const EXPIRED_MS = 120_000;
 
@@ -46,10 +54,11 @@ export type HistoryOptions = {
 
 export type HistoryResult = {
   readonly seed: number;
-  /** Undefined: the tables have become equal. */
+  /** Undefined: the tables have become equal, and nodes were synced when they said so. */
   readonly difference: string | undefined;
-  /** In each table at the end. */
+  /** In each table at the end; `wide` of them are. */
   readonly sessions: number;
+  readonly wide: number;
   /** From the end of the trouble until they were equal. */
   readonly ms: number;
   /** What happened, in order. */
@@ -76,7 +85,11 @@ class History {
   readonly #traffic: Traffic;
   readonly #story: string[] = [];
   #keptAliveAtMs = 0;
+  readonly #promise = new SyncedPromise();
+  #promisedAtMs = 0;
+  #broken: string | undefined;
   readonly #badBusOnly: boolean;
+  readonly #resets: boolean;
 
   constructor({ seed, without = [], badBusOnly }: HistoryOptions) {
     const random = new Random(seed);
@@ -85,7 +98,8 @@ class History {
     this.#cluster = new SimCluster({
       size: random.between(2, 6),
       seed,
-      limits: { requestMs: 300, aloneMs: 1500 },
+      // What changed longer ago is not published again: it has to come by a snapshot.
+      limits: { requestMs: 300, aloneMs: 1500, republishMs: 2000 },
       table: {
         timeouts: TIMEOUTS,
         settledAfter: SETTLED_AFTER,
@@ -100,8 +114,9 @@ class History {
     const drawn = random.chance(BAD_BUS_ONLY);
     this.#badBusOnly = badBusOnly ?? drawn;
     // After a RST, data that only one node has seen decides whether a session lives.
+    this.#resets = !this.#badBusOnly && random.chance(0.5);
     this.#traffic = new Traffic(random, random.between(2, 24), {
-      resets: !this.#badBusOnly,
+      resets: this.#resets,
     });
   }
 
@@ -115,14 +130,19 @@ class History {
     }
     if (!this.#badBusOnly && this.#random.chance(LONG_ABSENCE))
       await this.#isolateForLong();
+    if (!this.#badBusOnly && this.#random.chance(RESTART_UNHEARD))
+      await this.#restartUnheard();
     await this.#heal();
     const healedAtMs = this.#cluster.clock.now();
-    const found = await this.#equal(this.#badBusOnly ? RESENT_MS : EXPIRED_MS);
-    const [first] = this.#cluster.nodes;
+    const found =
+      (await this.#lacking()) ??
+      (await this.#equal(this.#badBusOnly ? RESENT_MS : EXPIRED_MS));
+    const sessions = this.#cluster.nodes[0]?.table.sessions() ?? [];
     return {
       seed: this.#seed,
-      difference: found,
-      sessions: first?.table.sessions().length ?? 0,
+      difference: this.#broken ?? found,
+      sessions: sessions.length,
+      wide: sessions.filter(isWide).length,
       ms: this.#cluster.clock.now() - healedAtMs,
       story: this.#story,
       trace: this.#trace(),
@@ -161,6 +181,7 @@ class History {
       healPartition: () => bus.heal(),
       cut: () => bus.cut(node.name),
       restore: () => bus.restore(node.name),
+      routerBack: () => void node.replicator?.resync(),
       agentDies: () => node.crash(),
       machineDies: () => {
         node.crash();
@@ -186,6 +207,18 @@ class History {
     this.#note(`isolated for long (${node.name})`);
     bus.partition([others.map(nameOf)]);
     await this.#pass(ABSENCE_MS, true, others);
+  }
+
+  /** A node that packets reach, and the bus does not, until its agent has started again. */
+  async #restartUnheard(): Promise<void> {
+    const { nodes, bus } = this.#cluster;
+    const node = this.#random.pick(nodes);
+    this.#note(`restarts unheard (${node.name})`);
+    bus.partition([nodes.filter((one) => one !== node).map(nameOf)]);
+    await this.#pass(this.#random.between(2000, 8000), true);
+    node.crash();
+    await this.#pass(this.#random.between(0, 4000), true);
+    this.#restart([node]);
   }
 
   async #heal(): Promise<void> {
@@ -215,7 +248,21 @@ class History {
         this.#traffic.keepAlive(nodes);
       }
       await this.#cluster.advance(withPackets ? STEP_MS : STEP_MS * 10);
+      if (clock.now() - this.#promisedAtMs < PROMISE_MS) continue;
+      this.#promisedAtMs = clock.now();
+      this.#broken ??= this.#promise.broken(this.#cluster.nodes, clock.now());
     }
+  }
+
+  /** @returns what a node lacks of another although all say that they hold everything, or that not all say so */
+  async #lacking(): Promise<string | undefined> {
+    const { nodes } = this.#cluster;
+    for (let i = 0; i < SYNCED_MS / 100; i++) {
+      if (nodes.every(({ agent }) => agent.flags.allPeersSynced))
+        return this.#resets ? undefined : missing(nodes, FRESH);
+      await this.#cluster.advance(100);
+    }
+    return `not all are synced after ${SYNCED_MS} ms`;
   }
 
   /** @returns what differs when the time is over */

@@ -28,11 +28,13 @@ async function main(count: number, seed: number): Promise<void> {
 async function runAll(count: number, seed: number): Promise<number> {
   let differing = 0;
   let sessions = 0;
+  let wide = 0;
   let slowestMs = 0;
   let notedAtMs = performance.now();
   for (let i = 0; i < count; i++) {
     const result = await runHistory({ seed: seed + i });
     sessions += result.sessions;
+    wide += result.wide;
     slowestMs = Math.max(slowestMs, result.ms);
     if (result.difference !== undefined) {
       differing++;
@@ -48,7 +50,7 @@ async function runAll(count: number, seed: number): Promise<number> {
     }
   }
   console.error(
-    `${count} histories, ${differing} differ; ${sessions} sessions compared at the end; equal after at most ${slowestMs} ms`,
+    `${count} histories, ${differing} differ; ${sessions} sessions, ${wide} of them wide, compared at the end; equal after at most ${slowestMs} ms`,
   );
   return differing;
 }

@@ -1,11 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Clients and real servers of a simulated cluster. Any node may get either half of a flow, from packet to packet. */
 import type { Segment, Verdict } from "../model/director.ts";
-import { ESTABLISHED, type Key } from "../model/session.ts";
-import type { SimNode } from "./cluster.ts";
+import {
+  ESTABLISHED,
+  isMapped,
+  type Key,
+  mapped,
+  nameOf,
+} from "../model/session.ts";
+import {
+  IPV6,
+  NARROW_SERVICE,
+  type SimNode,
+  WIDE_SERVICES,
+} from "./cluster.ts";
 import type { Random } from "./random.ts";
 
-const VIRTUAL = { daddr: 0xcb007101, dport: 80, proto: 6 };
+const TCP = 6;
+const UDP = 17;
+/** Such a part of the clients asks for a service that only has narrow sessions ... */
+const NARROW = 0.4;
+/** ... and such a part of all speaks UDP. */
+const DATAGRAMS = 0.25;
 
 /** A client's address and port. It is used again for new connections, also before the last one has ended everywhere. */
 type Client = {
@@ -48,11 +64,7 @@ export class Traffic {
       (action) => options.resets || !action.endsWith("Rst"),
     );
     this.#clients = Array.from({ length: clients }, (_, i) => ({
-      key: {
-        saddr: 0xc0a80001 + (i >> 2),
-        sport: 40_000 + (i & 3),
-        ...VIRTUAL,
-      },
+      key: this.#clientKey(i),
       flows: [],
     }));
   }
@@ -77,7 +89,26 @@ export class Traffic {
     }
   }
 
+  #clientKey(i: number): Key {
+    const random = this.#random;
+    const { vaddr } = random.chance(NARROW)
+      ? NARROW_SERVICE
+      : random.pick(WIDE_SERVICES);
+    const host = 0xc0a80001 + (i >> 2);
+    return {
+      saddr: isMapped(vaddr) ? mapped(host) : IPV6 + BigInt(host),
+      sport: 40_000 + (i & 3),
+      daddr: vaddr,
+      dport: 80,
+      proto: random.chance(DATAGRAMS) ? UDP : TCP,
+    };
+  }
+
   #act(action: Action, client: Client, node: SimNode): void {
+    if (client.key.proto === UDP) {
+      this.#exchange(client, node);
+      return;
+    }
     if (action === "syn") {
       this.#toReal(client, node, { syn: true, sequence: this.#sequence() });
       return;
@@ -86,9 +117,7 @@ export class Traffic {
     if (action === "clientFin")
       this.#toReal(client, node, { fin: true, sequence: this.#sequence() });
     if (action === "clientRst") this.#toReal(client, node, { rst: true });
-    const flow = client.flows.at(
-      this.#random.chance(0.9) ? -1 : -this.#random.between(1, FLOWS),
-    );
+    const flow = this.#flowOf(client);
     if (flow === undefined) return;
     if (action === "synack")
       this.#toClient(flow, node, { syn: true, ack: true });
@@ -97,16 +126,35 @@ export class Traffic {
     if (action === "realRst") this.#toClient(flow, node, { rst: true });
   }
 
-  #toReal(client: Client, node: SimNode, segment: Segment): void {
-    const verdict: Verdict = node.director.inbound(client.key, segment);
-    if (verdict.kind !== "forward" || !segment.syn) return;
-    client.flows.push(verdict.session.key);
-    if (client.flows.length > FLOWS) client.flows.shift();
+  /** A datagram, or an answer. */
+  #exchange(client: Client, node: SimNode): void {
+    if (this.#random.chance(0.5)) this.#toReal(client, node, {});
+    else {
+      const flow = this.#flowOf(client);
+      if (flow !== undefined) this.#toClient(flow, node, {});
+    }
+  }
+
+  #flowOf({ flows }: Client): Key | undefined {
+    return flows.at(
+      this.#random.chance(0.9) ? -1 : -this.#random.between(1, FLOWS),
+    );
+  }
+
+  #toReal({ key, flows }: Client, node: SimNode, segment: Segment): void {
+    const verdict: Verdict = node.director.inbound(key, segment);
+    if (verdict.kind !== "forward") return;
+    const flow = verdict.session.key;
+    const last = flows.at(-1);
+    if (last !== undefined && nameOf(last) === nameOf(flow)) return;
+    if (!segment.syn && key.proto === TCP) return;
+    flows.push(flow);
+    if (flows.length > FLOWS) flows.shift();
   }
 
   #toClient(flow: Key, node: SimNode, segment: Segment): void {
     // A real server's numbers are functions of the flow: whoever forwards them learns the same.
-    const sequence = (flow.daddr * 31 + flow.dport) >>> 0;
+    const sequence = (Number(flow.daddr & 0xffffn) * 31 + flow.dport) >>> 0;
     node.director.outbound(flow, { ...segment, sequence });
   }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
   clientKeyOf,
+  ESTABLISHED,
   isClosed,
   nameOf,
   type Session,
@@ -31,10 +32,29 @@ function truthOf(session: Session): string {
   return `${nameOf(key)} for ${client}: ${generation} after ${supersedes} of ${origin}, state ${state}, flags ${flags}, closed ${isClosed(session)}, facts ${facts.join(",")}`;
 }
 
-/** A sentence for the first thing that two nodes do not agree about; undefined: they agree. */
-export function difference(
-  tables: readonly { readonly name: string; readonly table: ModelTable }[],
+type View = { readonly name: string; readonly table: ModelTable };
+
+/**
+ * A sentence for an established session, with a packet in the last `ticks`, that one node holds and another lacks;
+ * undefined: there is none.
+ */
+export function missing(
+  nodes: readonly View[],
+  ticks: number,
 ): string | undefined {
+  for (const { name, table } of nodes)
+    for (const { key, generation, state, seen } of table.sessions())
+      for (const other of nodes) {
+        const isFresh = state === ESTABLISHED && table.now() - seen <= ticks;
+        const held = other.table.get(key)?.generation ?? 0n;
+        if (isFresh && held < generation)
+          return `${other.name} says that it is synced, and lacks ${nameOf(key)} of generation ${generation}, which ${name} holds`;
+      }
+  return undefined;
+}
+
+/** A sentence for the first thing that two nodes do not agree about; undefined: they agree. */
+export function difference(tables: readonly View[]): string | undefined {
   const [first, ...others] = tables.map(({ name, table }) => ({
     name,
     view: viewOf(table),

@@ -5,6 +5,7 @@ import {
   FACTS,
   FIN_BOTH,
   type Key,
+  mapped,
   normal,
   SHARED,
   type Session,
@@ -18,31 +19,44 @@ const GENERATIONS = 6;
 export const LATE = 1_000_000;
 const HISTORY = 8_000;
 
-export function outboundKey(lip: number): Key {
-  return {
-    saddr: 0x0a030102,
-    daddr: 0x0ac80000 + lip,
-    sport: 80,
-    dport: 1024,
-    proto: 6,
-  };
+/** The IP versions that a session's two ends speak. */
+export type Kind = { readonly client: 4 | 6; readonly real: 4 | 6 };
+export const NARROW: Kind = { client: 4, real: 4 };
+export const KINDS: readonly Kind[] = [
+  NARROW,
+  { client: 6, real: 6 },
+  { client: 6, real: 4 },
+  { client: 4, real: 6 },
+];
+const IPV6 = 0x2001_0db8n << 96n;
+
+export function outboundKey(lip: number, { real } = NARROW): Key {
+  const [saddr, daddr] =
+    real === 4
+      ? [mapped(0x0a030102), mapped(0x0ac80000 + lip)]
+      : [IPV6 + 0x3_0102n, IPV6 + (0xc8n << 64n) + BigInt(lip)];
+  return { saddr, daddr, sport: 80, dport: 1024, proto: 6 };
 }
 
-export function clientKey(client: number): Key {
-  return {
-    saddr: 0x0a000001 + client,
-    daddr: 0xc000020a,
-    sport: 40000,
-    dport: 443,
-    proto: 6,
-  };
+/** No two kinds with clients of one IP version have the same ones, as no service has real servers of both. */
+export function clientKey(client: number, { client: ip, real } = NARROW): Key {
+  const [saddr, daddr] =
+    ip === 4
+      ? [mapped(0x0a000001 + client), mapped(0xc0000200 + real)]
+      : [IPV6 + (1n << 48n) + BigInt(client), IPV6 + BigInt(real)];
+  return { saddr, daddr, sport: 40000, dport: 443, proto: 6 };
 }
 
 /** Now and then a node lies: about a fact, or about what a generation can have only one of. */
 const lie = fc.integer({ min: 0, max: 15 }).map((roll) => Number(roll === 0));
 
-/** Sessions of the outbound keys 0 to `lips` - 1. Generations of different keys differ, as those of different nodes. */
-export function anySession(lips: number): fc.Arbitrary<Session> {
+/**
+ * Sessions of `lips` outbound keys, of each kind in turn. Generations of different keys differ, as those of different nodes.
+ */
+export function anySession(
+  lips: number,
+  kinds: readonly Kind[] = [NARROW],
+): fc.Arbitrary<Session> {
   return fc
     .record({
       lip: fc.nat(lips - 1),
@@ -56,16 +70,18 @@ export function anySession(lips: number): fc.Arbitrary<Session> {
       lies: fc.tuple(lie, lie),
     })
     .map(({ lip, time, state, flags, seen, reset, changed, known, lies }) => {
-      const client = clientKey((time + lip + lies[0]) % CLIENTS);
+      const kind = kinds[lip % kinds.length] ?? NARROW;
+      const turn = Math.floor(lip / kinds.length);
+      const client = clientKey((time + turn + lies[0]) % CLIENTS, kind);
       return normal({
-        key: outboundKey(lip),
+        key: outboundKey(lip, kind),
         vaddr: client.daddr,
         vport: client.dport,
         caddr: client.saddr,
         cport: client.sport,
         generation: BigInt(time * lips + lip),
         supersedes: BigInt(knownBefore(time, lip) * lips),
-        origin: 1 + lip + lies[0],
+        origin: 1 + turn + lies[0],
         state,
         flags: flags | SHARED,
         seen: LATE - seen,

@@ -8,6 +8,7 @@ import {
   TICKS_PER_SECOND,
   timeoutOf,
   type Timeouts,
+  wordsOf,
 } from "./session.ts";
 
 /** Unchanged for so long: records of it are no longer on their way. */
@@ -40,8 +41,8 @@ export function hashOf(session: Session): bigint {
     session.flags,
     ...halves(session.generation),
     ...halves(session.supersedes),
-    session.vaddr,
-    session.caddr,
+    ...wordsOf(session.vaddr),
+    ...wordsOf(session.caddr),
     session.vport,
     session.cport,
     session.origin,
@@ -51,7 +52,13 @@ export function hashOf(session: Session): bigint {
 }
 
 function keyWords(key: Session["key"]): readonly number[] {
-  return [key.saddr, key.daddr, key.sport, key.dport, key.proto];
+  return [
+    ...wordsOf(key.saddr),
+    ...wordsOf(key.daddr),
+    key.sport,
+    key.dport,
+    key.proto,
+  ];
 }
 
 function halves(word: bigint): readonly number[] {

@@ -2,6 +2,7 @@
 /** What packets do to a model table: FULLNAT's decisions, without the packets' bytes. */
 import { same } from "./merge.ts";
 import {
+  type Address,
   CLIENT_FIN,
   CLIENT_ISN,
   clientKeyOf,
@@ -10,6 +11,7 @@ import {
   FIN_CLIENT,
   FIN_ONE,
   FIN_REAL,
+  isMapped,
   type Key,
   mayBeReplaced,
   normal,
@@ -28,6 +30,9 @@ import { INBOUND, OUTBOUND } from "./wire.ts";
 /** LIP:port candidates that one SYN may try. */
 const PORT_PROBES = 16;
 
+const UDP = 17;
+
+/** Of TCP; a datagram of UDP has none of it. */
 export type Segment = {
   readonly syn?: boolean;
   readonly ack?: boolean;
@@ -47,36 +52,50 @@ export type Verdict =
 
 export type Pool = {
   /** LIPs, no other node's. */
-  readonly addresses: readonly number[];
+  readonly addresses: readonly Address[];
   readonly ports: { readonly min: number; readonly max: number };
 };
 
-export type RealServer = { readonly address: number; readonly port: number };
+export type RealServer = { readonly address: Address; readonly port: number };
+
+export type Service = {
+  readonly vaddr: Address;
+  /** Of one family. */
+  readonly servers: readonly RealServer[];
+};
 
 export class ModelDirector {
   readonly table: ModelTable;
   readonly #pool: Pool;
-  readonly #servers: readonly RealServer[];
+  readonly #services: readonly Service[];
+  /** A service's real servers speak another IP than its clients. */
+  readonly #isMixed: boolean;
   #taken = 0;
 
-  constructor(table: ModelTable, pool: Pool, servers: readonly RealServer[]) {
+  constructor(table: ModelTable, pool: Pool, services: readonly Service[]) {
     this.table = table;
     this.#pool = pool;
-    this.#servers = servers;
+    this.#services = services;
+    this.#isMixed = services.some(({ vaddr, servers }) =>
+      servers.some(({ address }) => isMapped(address) !== isMapped(vaddr)),
+    );
   }
 
   /** A segment from the client, under the key of its packet: client to virtual service. */
   inbound(key: Key, segment: Segment): Verdict {
     const session = this.table.named(key);
-    const isSyn =
-      segment.syn === true && !segment.ack && !segment.fin && !segment.rst;
+    const isFirst =
+      key.proto === UDP ||
+      (segment.syn === true && !segment.ack && !segment.fin && !segment.rst);
     if (
       session !== undefined &&
-      !(isSyn && mayBeReplaced(session, this.table.now()))
+      !(isFirst && mayBeReplaced(session, this.table.now()))
     )
       return this.#pass(session, segment, false);
-    if (isSyn) return this.#create(key, segment, session?.generation ?? 0n);
-    this.table.ring.miss({ key, direction: INBOUND });
+    if (isFirst) return this.#create(key, segment, session?.generation ?? 0n);
+    const ends = [key.saddr, ...this.#serversOf(key).map(addressOf)];
+    const wide = !ends.every(isMapped);
+    this.table.ring.miss({ key, direction: INBOUND, wide });
     return { kind: "drop", reason: "noSession" };
   }
 
@@ -84,7 +103,9 @@ export class ModelDirector {
   outbound(key: Key, segment: Segment): Verdict {
     const session = this.table.get(key);
     if (session === undefined) {
-      this.table.ring.miss({ key, direction: OUTBOUND });
+      // Its client may speak IPv6 if its real server does not.
+      const wide = this.#isMixed || !isMapped(key.saddr);
+      this.table.ring.miss({ key, direction: OUTBOUND, wide });
       return { kind: "drop", reason: "noSession" };
     }
     if (segment.syn && segment.ack && !segment.rst && !this.#isNamed(session))
@@ -133,18 +154,27 @@ export class ModelDirector {
       : { kind: "drop", reason: "tableFull" };
   }
 
+  #serversOf({ daddr }: Key): readonly RealServer[] {
+    return this.#services.find(({ vaddr }) => vaddr === daddr)?.servers ?? [];
+  }
+
   /** A real server, the same on each node for the same client, and a LIP:port that is free toward it. */
   #allocate(client: Key): Key | undefined {
-    const { addresses, ports } = this.#pool;
-    const turn = client.saddr + client.sport + client.daddr + client.dport;
-    const server = this.#servers[turn % this.#servers.length];
+    const { ports } = this.#pool;
+    const ends = Number((client.saddr + client.daddr) & 0xffff_ffffn);
+    const turn = ends + client.sport + client.dport;
+    const servers = this.#serversOf(client);
+    const server = servers[turn % servers.length];
+    const addresses = this.#pool.addresses.filter(
+      (address) => server && isMapped(address) === isMapped(server.address),
+    );
     for (let i = 0; i < PORT_PROBES && server !== undefined; i++) {
       const candidate = this.#taken++;
       const span = ports.max - ports.min + 1;
       const key = {
         saddr: server.address,
         sport: server.port,
-        daddr: addresses[candidate % addresses.length] ?? 0,
+        daddr: addresses[candidate % addresses.length] ?? 0n,
         dport: ports.min + (Math.floor(candidate / addresses.length) % span),
         proto: client.proto,
       };
@@ -152,6 +182,10 @@ export class ModelDirector {
     }
     return undefined;
   }
+}
+
+function addressOf({ address }: RealServer): Address {
+  return address;
 }
 
 /** What a segment makes of a session: the same object if nothing. The repetition of a RST that counts is nothing. */

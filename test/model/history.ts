@@ -2,8 +2,8 @@
 /** Random histories of merges, time and sweeps, and what two tables make of one. */
 import { inspect, isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
-import { RECORD_BYTES } from "../../src/sync/table.ts";
-import { anySession, clientKey, LATE } from "./arbitrary.ts";
+import { RECORD_BYTES, WIDE_RECORD_BYTES } from "../../src/sync/table.ts";
+import { anySession, clientKey, KINDS, LATE, NARROW } from "./arbitrary.ts";
 import type { NativeTable } from "./native.ts";
 import {
   clientKeyOf,
@@ -12,11 +12,12 @@ import {
   TICKS_PER_SECOND,
 } from "./session.ts";
 import { ModelTable } from "./table.ts";
-import { encodeAll, INBOUND } from "./wire.ts";
+import { encodeAll, INBOUND, type WireKey } from "./wire.ts";
 
-const LIPS = 6;
+/** Of each kind of session. */
+const LIPS = 4;
 const CLIENTS = 2;
-/** Sessions of LIP 0 are this node's own. */
+/** Sessions of the first LIP of each kind are this node's own. */
 const ORIGIN = 1;
 /** No record was read before LATE, and none waits for longer than this. */
 const DELAY_MAX = 4000;
@@ -31,8 +32,14 @@ type Merge = {
   readonly kind: "merge";
   readonly sessions: readonly Session[];
   readonly delay: number;
-  /** What no honest node sends: a byte of one of the records, ages apart. */
-  readonly broken: readonly { readonly at: number; readonly value: number }[];
+  /** What no honest node sends. */
+  readonly broken: readonly Broken[];
+};
+/** A byte of one of the records, ages apart. */
+type Broken = {
+  readonly family: "narrow" | "wide";
+  readonly at: number;
+  readonly value: number;
 };
 type Step =
   | Merge
@@ -47,21 +54,39 @@ export type History = {
   readonly offset: number;
 };
 
+/** `ages`: where in a record they are. */
+function brokenByte(
+  family: Broken["family"],
+  recordBytes: number,
+  ages: { readonly from: number; readonly to: number },
+): fc.Arbitrary<Broken> {
+  return fc.record({
+    family: fc.constant(family),
+    at: fc
+      .nat(5 * recordBytes)
+      .filter(
+        (at) => at % recordBytes < ages.from || at % recordBytes >= ages.to,
+      ),
+    value: fc.nat(255),
+  });
+}
+
 const merge: fc.Arbitrary<Step> = fc.record({
   kind: fc.constant("merge" as const),
-  sessions: fc.array(anySession(LIPS), { minLength: 1, maxLength: 5 }),
+  sessions: fc.array(anySession(LIPS * KINDS.length, KINDS), {
+    minLength: 1,
+    maxLength: 5,
+  }),
   delay: fc.nat(DELAY_MAX),
   broken: fc.oneof(
     { weight: 9, arbitrary: fc.constant([]) },
     {
       weight: 1,
       arbitrary: fc.array(
-        fc.record({
-          at: fc
-            .nat(5 * RECORD_BYTES)
-            .filter((at) => at % RECORD_BYTES < 48 || at % RECORD_BYTES >= 60),
-          value: fc.nat(255),
-        }),
+        fc.oneof(
+          brokenByte("narrow", RECORD_BYTES, { from: 48, to: 60 }),
+          brokenByte("wide", WIDE_RECORD_BYTES, { from: 96, to: 108 }),
+        ),
         { minLength: 1, maxLength: 3 },
       ),
     },
@@ -113,7 +138,8 @@ async function afterMerge(
 ): Promise<string | undefined> {
   const now = model.now();
   const records = encodeAll(sessions, now - delay);
-  for (const { at, value } of broken) records[at] = value; // or beyond the end: nothing
+  // Or beyond the end: nothing.
+  for (const { family, at, value } of broken) records[family][at] = value;
   const expected = model.mergeNow(records, delay);
   const actual = await native.merge(records, now, delay);
   return between(
@@ -141,13 +167,17 @@ async function afterSweep(
 ): Promise<string | undefined> {
   const now = model.now();
   const expected = model.sweep();
-  const { sessions, expired, records } = await native.sweep(now, ORIGIN);
+  const swept = await native.sweep(now, ORIGIN);
   // A session that one pass has expired may leave its client key to one that the same pass has looked at before.
   await native.sweep(now, ORIGIN);
   return (
     between(
       "what a sweep found",
-      { sessions, expired, records },
+      {
+        sessions: swept.sessions,
+        expired: swept.expired,
+        records: swept.records + swept.wide_records,
+      },
       {
         sessions: BigInt(expected.sessions),
         expired: BigInt(expected.expired),
@@ -161,22 +191,28 @@ async function afterSweep(
     ) ??
     between(
       "where clients' packets go",
-      await Promise.all(clients.map((key) => nativelyNamed(key, native, now))),
-      clients.map((key) => model.named(key)?.generation),
+      await Promise.all(clients.map((one) => nativelyNamed(one, native, now))),
+      clients.map(({ key }) => model.named(key)?.generation),
     )
   );
 }
 
-const clients = Array.from({ length: CLIENTS }, (_, i) => clientKey(i));
+const clients: readonly WireKey[] = KINDS.flatMap((kind) =>
+  Array.from({ length: CLIENTS }, (_, i) => ({
+    key: clientKey(i, kind),
+    direction: INBOUND,
+    wide: kind !== NARROW,
+  })),
+);
 
 async function nativelyNamed(
-  key: (typeof clients)[number],
+  client: WireKey,
   native: NativeTable,
   now: number,
 ): Promise<bigint | undefined> {
-  const [found] = await native.find([{ key, direction: INBOUND }], now);
+  const [found] = await native.find([client], now);
   // An index entry without a session goes only when its turn has come.
-  return found && nameOf(clientKeyOf(found)) === nameOf(key)
+  return found && nameOf(clientKeyOf(found)) === nameOf(client.key)
     ? found.generation
     : undefined;
 }

@@ -39,11 +39,15 @@ function rankOf(session: Session): number {
 /** By generation; two nodes that made one in the same nanosecond are told apart by origin, then by key. */
 function compare(a: Session, b: Session): number {
   return (
-    Number(a.generation > b.generation) - Number(a.generation < b.generation) ||
+    order(a.generation, b.generation) ||
     a.origin - b.origin ||
-    a.key.daddr - b.key.daddr ||
+    order(a.key.daddr, b.key.daddr) ||
     a.key.dport - b.key.dport ||
-    a.key.saddr - b.key.saddr ||
+    order(a.key.saddr, b.key.saddr) ||
     a.key.sport - b.key.sport
   );
+}
+
+function order(a: bigint, b: bigint): number {
+  return Number(a > b) - Number(a < b);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The merge rule of two records of one outbound key: a join, so order, repetition and lateness do not matter. */
-import { normal, type Session } from "./session.ts";
+import { type Address, normal, type Session, wordsOf } from "./session.ts";
 
 /** What both of `a` and `b`, of the same key, say together. */
 export function join(a: Session, b: Session): Session {
@@ -54,16 +54,23 @@ function smaller(a: Session, b: Session): Session {
   return difference(a, b) > 0 ? b : a;
 }
 
-/** Any order would do. This one is the C's, which compares addresses and ports as they are in memory. */
+/** Any order would do. This one is the C's, which compares words of addresses, and ports, as they are in memory. */
 function difference(a: Session, b: Session): number {
   return (
     a.origin - b.origin ||
     Number(a.supersedes > b.supersedes) - Number(a.supersedes < b.supersedes) ||
-    swapped(a.vaddr) - swapped(b.vaddr) ||
-    swapped(a.caddr) - swapped(b.caddr) ||
+    ofAddresses(a.vaddr, b.vaddr) ||
+    ofAddresses(a.caddr, b.caddr) ||
     swapped(a.vport) - swapped(b.vport) ||
     swapped(a.cport) - swapped(b.cport)
   );
+}
+
+function ofAddresses(a: Address, b: Address): number {
+  if (a === b) return 0;
+  const [ours, theirs] = [wordsOf(a), wordsOf(b)];
+  const i = ours.findIndex((word, at) => word !== theirs[at]);
+  return swapped(ours[i] ?? 0) - swapped(theirs[i] ?? 0);
 }
 
 /** Of a port, too: its zeros become the low bytes. */

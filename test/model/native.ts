@@ -1,20 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-/** The C of dataplane/table_user.c in a process of its own (dataplane/merge_test.c), on the test's clock. */
+/** The C of dataplane/table_jobs.c in a process of its own (dataplane/merge_test.c), on the test's clock. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import * as layout from "../../src/node/layout.ts";
-import { decode, encode } from "../../src/node/struct.ts";
-import { RECORD_BYTES } from "../../src/sync/table.ts";
+import { decode, decodeAll, encode, encodeAll } from "../../src/node/struct.ts";
+import {
+  RECORD_BYTES,
+  type Records,
+  WIDE_RECORD_BYTES,
+} from "../../src/sync/table.ts";
 import type { Session } from "./session.ts";
-import { decodeAll, encodeKey, type WireKey } from "./wire.ts";
+import {
+  decodeAll as decodeRecords,
+  encodeKeys,
+  type WireKey,
+} from "./wire.ts";
 
 const PROGRAM = join(import.meta.dirname, "../../build/merge-test");
 /** In place of a job: empty tables. */
 const BEGIN = 0;
 const REQUEST_BYTES = 16;
 const ANSWER_BYTES = 8;
+/** Room for the records of an answer. */
 const RECORDS_MAX = 4096;
+const ROOM_BYTES = RECORDS_MAX * (RECORD_BYTES + WIDE_RECORD_BYTES);
 const ALL = 0xffff_ffff;
+const END = 2n ** 64n - 1n;
 
 type Waiting = {
   readonly resolve: (output: Buffer) => void;
@@ -24,6 +35,7 @@ type Waiting = {
 export class NativeTable {
   /** Added to the test's ticks, so that the C's 32 bits may wrap. */
   #offset = 0;
+  #positions = 0n;
   readonly #process: ChildProcess;
   readonly #waiting: Waiting[] = [];
   #received = Buffer.alloc(0);
@@ -41,24 +53,24 @@ export class NativeTable {
     this.#process.stdin?.end();
   }
 
-  /** Empties both tables. `hashKey` decides who meets in a bucket. */
+  /** Empties all tables; each has so many buckets. `hashKey` decides who meets in one. */
   async begin(hashKey: bigint, buckets: number, offset: number): Promise<void> {
     const tables = new DataView(new ArrayBuffer(24));
     tables.setBigUint64(0, hashKey, true);
     tables.setUint32(16, buckets, true);
-    tables.setUint32(20, buckets, true);
     this.#offset = offset;
+    this.#positions = BigInt(2 * buckets * layout.WEIR_SLOTS);
     await this.submit(BEGIN, 0, new Uint8Array(tables.buffer), 0);
   }
 
   async merge(
-    records: Uint8Array,
+    { narrow, wide }: Records,
     now: number,
     delay: number,
   ): Promise<layout.WeirMergeResult> {
-    const job = new DataView(new ArrayBuffer(8));
-    job.setUint32(0, delay, true);
-    const input = Buffer.concat([new Uint8Array(job.buffer), records]);
+    const count = BigInt(narrow.length / RECORD_BYTES);
+    const job = encode(layout.weirMergeJob, { delay, narrow: count });
+    const input = Buffer.concat([job, narrow, wide]);
     const { size } = layout.weirMergeResult;
     const output = await this.submit(layout.WEIR_JOB_MERGE, now, input, size);
     return decode(layout.weirMergeResult, output);
@@ -72,35 +84,82 @@ export class NativeTable {
       layout.WEIR_JOB_SWEEP,
       now,
       encode(layout.weirSweepOrder, order),
-      size + RECORDS_MAX * RECORD_BYTES,
+      size + ROOM_BYTES,
     );
     return decode(layout.weirSweepResult, output.subarray(0, size));
   }
 
   async collect(now: number): Promise<readonly Session[]> {
-    const job = new DataView(new ArrayBuffer(24));
-    job.setBigUint64(8, 1n << 62n, true);
-    job.setUint32(16, ALL, true);
+    const sessions: Session[] = [];
+    for (let from = 0n; from < this.#positions;) {
+      const [result, rest] = await this.#walk(
+        layout.WEIR_JOB_COLLECT,
+        now,
+        from,
+      );
+      sessions.push(...sessionsOf(recordsOf(rest, result.narrow), now));
+      from = result.next;
+    }
+    return sessions;
+  }
+
+  /** The number of the real server of each session, by its generation. */
+  async reals(): Promise<ReadonlyMap<bigint, number>> {
+    const reals = new Map<bigint, number>();
+    for (let from = 0n; from !== END;) {
+      const [result, rest] = await this.#walk(
+        layout.WEIR_JOB_SNAPSHOT,
+        0,
+        from,
+      );
+      const wide = Number(result.narrow) * layout.weirRecord4.size;
+      for (const { truth } of [
+        ...decodeAll(layout.weirRecord4, rest.subarray(0, wide)),
+        ...decodeAll(layout.weirRecord6, rest.subarray(wide)),
+      ])
+        reals.set(truth.entry.generation, truth.entry.real);
+      from = result.next;
+    }
+    return reals;
+  }
+
+  async useBackends(backends: readonly layout.WeirBackend[]): Promise<void> {
+    const input = encodeAll(layout.weirBackend, backends);
+    await this.submit(layout.WEIR_JOB_BACKENDS, 0, input, 0);
+  }
+
+  async #walk(
+    job: number,
+    now: number,
+    from: bigint,
+  ): Promise<readonly [layout.WeirCollectResult, Buffer]> {
+    const range = { from, to: END, changed_within: ALL };
+    const { size } = layout.weirCollectResult;
     const output = await this.submit(
-      layout.WEIR_JOB_COLLECT,
+      job,
       now,
-      new Uint8Array(job.buffer),
-      8 + RECORDS_MAX * RECORD_BYTES,
+      encode(layout.weirCollectJob, range),
+      size + ROOM_BYTES,
     );
-    return sessionsOf(output.subarray(8), now);
+    const result = decode(layout.weirCollectResult, output.subarray(0, size));
+    return [result, output.subarray(size)];
   }
 
   async find(
     keys: readonly WireKey[],
     now: number,
   ): Promise<readonly Session[]> {
+    const { narrow, wide } = encodeKeys(keys);
+    const count = { narrow: BigInt(keys.filter((key) => !key.wide).length) };
+    const { size } = layout.weirNarrowCount;
     const output = await this.submit(
       layout.WEIR_JOB_FIND,
       now,
-      Buffer.concat(keys.map(encodeKey)),
-      keys.length * RECORD_BYTES,
+      Buffer.concat([encode(layout.weirNarrowCount, count), narrow, wide]),
+      size + ROOM_BYTES,
     );
-    return sessionsOf(output, now);
+    const found = decode(layout.weirNarrowCount, output.subarray(0, size));
+    return sessionsOf(recordsOf(output.subarray(size), found.narrow), now);
   }
 
   async digest(now: number): Promise<layout.WeirDigest> {
@@ -155,8 +214,13 @@ export class NativeTable {
   }
 }
 
-function sessionsOf(records: Uint8Array, now: number): readonly Session[] {
-  return decodeAll(records, now, 0).map((session) => {
+function recordsOf(bytes: Uint8Array, narrow: bigint): Records {
+  const end = Number(narrow) * RECORD_BYTES;
+  return { narrow: bytes.subarray(0, end), wide: bytes.subarray(end) };
+}
+
+function sessionsOf(records: Records, now: number): readonly Session[] {
+  return decodeRecords(records, now, 0).map((session) => {
     if (session === undefined) throw new Error("Cannot decode a C record");
     return session;
   });

@@ -3,12 +3,24 @@
  * Nodes that share sessions in the plainest way: what one tells reaches all others at once, or never. For tests of the merge
  * rule; how records really travel is src/sync's.
  */
+import type { Records } from "../../src/sync/table.ts";
+import { clientKey } from "./arbitrary.ts";
 import { ModelDirector } from "./director.ts";
-import { clientKeyOf, type Session, TICKS_PER_SECOND } from "./session.ts";
+import {
+  clientKeyOf,
+  mapped,
+  nameOf,
+  type Session,
+  TICKS_PER_SECOND,
+} from "./session.ts";
 import { ModelTable, type Settings } from "./table.ts";
 
-/** A virtual service's real server. */
-const SERVERS = [{ address: 0x0a030102, port: 80 }];
+const SERVICES = [
+  {
+    vaddr: clientKey(0).daddr,
+    servers: [{ address: mapped(0x0a030102), port: 80 }],
+  },
+];
 
 export type Member = {
   readonly table: ModelTable;
@@ -30,10 +42,10 @@ export class ModelRack {
         origin: i + 1,
       });
       const pool = {
-        addresses: [0x0ac80001 + i * 16],
+        addresses: [mapped(0x0ac80001 + i * 16)],
         ports: { min: 1024, max: 1023 + ports },
       };
-      const director = new ModelDirector(table, pool, SERVERS);
+      const director = new ModelDirector(table, pool, SERVICES);
       return { table, director, isolated: false };
     });
     for (const member of this.members)
@@ -64,7 +76,7 @@ export class ModelRack {
     return this.members.some(({ table }) => table.sweep().held > 0);
   }
 
-  #tell(from: Member, records: Uint8Array): void {
+  #tell(from: Member, records: Records): void {
     if (from.isolated) return;
     for (const to of this.members) {
       if (to !== from && !to.isolated) to.table.mergeNow(records, 0);
@@ -96,5 +108,5 @@ export function viewOf(table: ModelTable): readonly unknown[] {
 }
 
 function order(a: Session, b: Session): number {
-  return a.key.daddr - b.key.daddr || a.key.dport - b.key.dport;
+  return nameOf(a.key) < nameOf(b.key) ? -1 : 1;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The ring buffer between the dataplane and its listener: what finds it full is lost, and whoever wrote it is told. */
 import type { Events } from "../../src/sync/table.ts";
-import { encodeAll, encodeKey, type WireKey } from "./wire.ts";
+import { encodeAll, encodeKeys, type WireKey } from "./wire.ts";
 import type { Session } from "./session.ts";
 
 export class Ring {
@@ -43,7 +43,7 @@ export class Ring {
     if (sessions.length === 0 && misses.length === 0) return;
     this.#listener({
       records: encodeAll(sessions, this.#now()),
-      misses: Buffer.concat(misses.map(encodeKey)),
+      misses: encodeKeys(misses),
     });
   }
 

@@ -3,7 +3,7 @@
  * A session in plain data, and what follows from one alone. This folder is a second, independent account of what
  * dataplane/ does with sessions: it shares no code with the C, and tests compare the two.
  *
- * Addresses are numbers in host order. Times are ticks (2^20 ns) of one clock that never wraps.
+ * Addresses are numbers of 128 bits, those of IPv4 mapped (::ffff:a.b.c.d). Times are ticks (2^20 ns) of one clock that never wraps.
  */
 
 export const TICKS_PER_SECOND = 954;
@@ -24,10 +24,30 @@ const FINS = FIN_CLIENT | FIN_REAL;
 /** Data seen later than this after a RST restores a session. */
 export const RESET_GRACE = 2 * TICKS_PER_SECOND;
 
+export type Address = bigint;
+
+const MAPPED = 0xffffn;
+
+/** @param address of 32 bits */
+export function mapped(address: number): Address {
+  return (MAPPED << 32n) | BigInt(address);
+}
+
+export function isMapped(address: Address): boolean {
+  return address >> 32n === MAPPED;
+}
+
+/** Of 32 bits, the most significant first. */
+export function wordsOf(address: Address): readonly number[] {
+  return [96n, 64n, 32n, 0n].map((shift) =>
+    Number((address >> shift) & 0xffff_ffffn),
+  );
+}
+
 /** A flow's one direction. */
 export type Key = {
-  readonly saddr: number;
-  readonly daddr: number;
+  readonly saddr: Address;
+  readonly daddr: Address;
   readonly sport: number;
   readonly dport: number;
   readonly proto: number;
@@ -47,9 +67,9 @@ export type Session = {
   /** Real server to LIP: the session's identity. */
   readonly key: Key;
   /** Of the packets to the client. */
-  readonly vaddr: number;
+  readonly vaddr: Address;
   readonly vport: number;
-  readonly caddr: number;
+  readonly caddr: Address;
   readonly cport: number;
   readonly generation: bigint;
   readonly supersedes: bigint;
@@ -64,6 +84,11 @@ export type Session = {
   readonly changed: number;
   readonly facts: readonly (number | undefined)[];
 };
+
+/** Does an IPv6 address take part? */
+export function isWide({ key, vaddr, caddr }: Session): boolean {
+  return ![key.saddr, key.daddr, vaddr, caddr].every(isMapped);
+}
 
 /** Idle timeouts in ticks. */
 export type Timeouts = {
@@ -84,7 +109,7 @@ export function clientKeyOf(session: Session): Key {
 }
 
 export function nameOf({ saddr, sport, daddr, dport, proto }: Key): string {
-  return `${saddr}:${sport}>${daddr}:${dport}/${proto}`;
+  return `${saddr.toString(16)}:${sport}>${daddr.toString(16)}:${dport}/${proto}`;
 }
 
 /** The one form of sessions that mean the same: both FINs are FIN_BOTH, and a RST that no longer counts is none. */

@@ -71,7 +71,8 @@ export class Store {
 
   #freePosition({ daddr, dport, saddr, sport }: Key): number | undefined {
     if (this.#byPosition.size === this.positions) return undefined;
-    let position = (daddr * 31 + dport * 7 + saddr + sport) % this.positions;
+    const ends = Number((daddr * 31n + saddr) & 0xffff_ffffn);
+    let position = (ends + dport * 7 + sport) % this.positions;
     while (this.#byPosition.has(position))
       position = (position + 1) % this.positions;
     return position;

@@ -5,14 +5,19 @@ import {
   type Digest,
   DIGEST_BUCKETS,
   type Events,
+  type Keys,
   type MergeResult,
+  RECORD_BYTES,
+  type Records,
   type SessionTable,
+  WIDE_RECORD_BYTES,
 } from "../../src/sync/table.ts";
 import { bucketOf, hashOf, isSettled, SETTLED_AFTER } from "./digest.ts";
 import { named } from "./index.ts";
 import { conflict, join, same } from "./merge.ts";
 import { Ring } from "./ring.ts";
 import {
+  isWide,
   type Key,
   normal,
   type Session,
@@ -86,12 +91,12 @@ export class ModelTable implements SessionTable {
     return this.ring.listen(onEvents);
   }
 
-  async merge(records: Uint8Array, delayTicks: number): Promise<MergeResult> {
+  async merge(records: Records, delayTicks: number): Promise<MergeResult> {
     return this.mergeNow(records, delayTicks);
   }
 
   /** As merge(), at once. */
-  mergeNow(records: Uint8Array, delayTicks: number): MergeResult {
+  mergeNow(records: Records, delayTicks: number): MergeResult {
     const result = {
       inserted: 0,
       replaced: 0,
@@ -137,7 +142,8 @@ export class ModelTable implements SessionTable {
       return "unchanged";
     this.#store.replace(entry, joined);
     entry.heldUntil = undefined;
-    entry.told = record.seen;
+    // The peers know it as of the record, whatever this table remembers beyond that.
+    entry.told = Math.max(record.seen, record.changed);
     entry.untold = false;
     return "replaced";
   }
@@ -145,17 +151,22 @@ export class ModelTable implements SessionTable {
   async collect(
     from: bigint,
     to: bigint,
-    room: number,
+    roomBytes: number,
     changedWithinTicks?: number,
   ): Promise<Chunk> {
     const found: Session[] = [];
     let position = Number(from);
-    for (; position < Number(to) && found.length < room; position++) {
+    let left = roomBytes;
+    for (; position < Number(to); position++) {
       const entry = this.#store.at(position);
       if (entry === undefined || !isLive(entry)) continue;
-      const age = this.now() - entry.session.changed;
-      if (changedWithinTicks === undefined || age <= changedWithinTicks)
-        found.push(entry.session);
+      const { session } = entry;
+      const age = this.now() - session.changed;
+      if (changedWithinTicks !== undefined && age > changedWithinTicks)
+        continue;
+      left -= isWide(session) ? WIDE_RECORD_BYTES : RECORD_BYTES;
+      if (left < 0) break;
+      found.push(session);
     }
     return {
       records: encodeAll(found, this.now()),
@@ -180,7 +191,7 @@ export class ModelTable implements SessionTable {
   async missing(
     buckets: readonly number[],
     known: BigUint64Array,
-  ): Promise<Uint8Array> {
+  ): Promise<Records> {
     const there = new Set(known);
     const unknown = this.#settledIn(buckets).filter(
       (session) => !there.has(hashOf(session)),
@@ -188,10 +199,10 @@ export class ModelTable implements SessionTable {
     return encodeAll(unknown, this.now());
   }
 
-  async find(keys: Uint8Array): Promise<Uint8Array> {
-    const found = decodeKeys(keys).flatMap(({ key, direction }) => {
+  async find(keys: Keys): Promise<Records> {
+    const found = decodeKeys(keys).flatMap(({ key, direction, wide }) => {
       const session = direction === INBOUND ? this.named(key) : this.get(key);
-      return session === undefined ? [] : [session];
+      return session === undefined || isWide(session) !== wide ? [] : [session];
     });
     return encodeAll(found, this.now());
   }

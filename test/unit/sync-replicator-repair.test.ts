@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // What finds differences that nobody noticed when they came about: digests, and packets without a session.
 import test from "ava";
+import { NO_RECORDS } from "../../src/sync/records.ts";
 import { subjectOf, lookupRequest } from "../../src/sync/wire.ts";
 import { type ClusterOptions, SimCluster } from "../histories/cluster.ts";
 import { filtered } from "../histories/filter.ts";
 import { difference } from "../histories/view.ts";
 import type { SimNode } from "../histories/cluster.ts";
-import type { Session } from "../model/session.ts";
+import type { Key, Session } from "../model/session.ts";
 import { encodeAll } from "../model/wire.ts";
-import { clientOf, establish } from "./sync-sessions.ts";
+import { clientOf, establish, wideClientOf } from "./sync-sessions.ts";
 
 async function started(
   t: { teardown: (act: () => void) => void },
@@ -26,16 +27,18 @@ function smuggle(from: SimNode, session: Session, into: SimNode): void {
   into.table.mergeNow(records, 0);
 }
 
-/** A cluster in which only a has a session, and none knows that the others lack it. */
+/** A cluster in which only a has the sessions of those clients, and none knows that the others lack them. */
 async function unequal(
   t: { teardown: (act: () => void) => void },
   options: Partial<ClusterOptions> = {},
+  clients: readonly Key[] = [clientOf(1)],
 ): Promise<SimCluster> {
   const donor = await started(t, { size: 1 });
-  const session = establish(donor.node(0), 1);
+  for (const [i, client] of clients.entries())
+    establish(donor.node(0), i, client);
   const cluster = await started(t, { size: 3, ...options });
-  const now = donor.node(0).table.get(session.key);
-  if (now !== undefined) smuggle(donor.node(0), now, cluster.node(0));
+  for (const session of donor.node(0).table.sessions())
+    smuggle(donor.node(0), session, cluster.node(0));
   return cluster;
 }
 
@@ -60,6 +63,21 @@ test("Replicator repairs a session that only one node has, when two rounds have 
     );
   t.deepEqual(cluster.nodes.map(moved), [0, 1, 1]);
 });
+
+for (const { title, client } of [
+  { title: "all", client: clientOf },
+  { title: "all wide ones", client: wideClientOf },
+])
+  test(`Replicator repairs ${title} that a node lacks in one round, though no answer has room for it`, async (t) => {
+    const limits = { replyBytes: 10 * 96 };
+    const clients = Array.from({ length: 60 }, (_, i) => client(i));
+    const cluster = await unequal(t, { size: 2, limits }, clients);
+    const differs = () =>
+      cluster.node(1).agent.status().peers[0]?.digestEqual === false;
+    await cluster.until("a digest differs", differs, 20_000);
+    await cluster.until("b has all", () => !difference(cluster.nodes), 6000);
+    t.is(moved(cluster.node(1)), 60);
+  });
 
 test("Replicator moves nothing while all is well", async (t) => {
   const cluster = await started(t, { size: 3, faults: { delayMsMax: 10 } });
@@ -115,7 +133,7 @@ test("Replicator asks the peers for a session whose packets it gets, after a cha
   cluster.bus.heal();
   await cluster.advance(250);
   const c = cluster.node(2);
-  t.true(c.agent.lookupWanted);
+  t.true(c.agent.flags.lookupWanted);
   t.is(c.table.sessions().length, 0);
   const verdict = () => c.director.inbound(clientOf(1), { ack: true }).kind;
   t.is(verdict(), "drop");
@@ -129,9 +147,9 @@ test("Replicator asks the peers for a session whose packets it gets, after a cha
 
 test("Replicator takes a miss for final when nothing has changed lately", async (t) => {
   const cluster = await started(t, { size: 2 });
-  t.true(cluster.node(0).agent.lookupWanted);
+  t.true(cluster.node(0).agent.flags.lookupWanted);
   await cluster.advance(10_500);
-  t.false(cluster.node(0).agent.lookupWanted);
+  t.false(cluster.node(0).agent.flags.lookupWanted);
   cluster.node(0).director.inbound(clientOf(1), { ack: true });
   await cluster.advance(10);
   const { counters } = cluster.node(0).agent.status().self;
@@ -156,11 +174,13 @@ test("Replicator answers no more requests at once than its bound", async (t) => 
   });
   table.find = async () => {
     await gate;
-    return new Uint8Array(0);
+    return NO_RECORDS;
   };
   const before = agent.status().self.counters.served;
   const asker = cluster.bus.join("asker");
-  const data = lookupRequest.encode({ keys: new Uint8Array(16) });
+  const data = lookupRequest.encode({
+    keys: { narrow: new Uint8Array(16), wide: new Uint8Array() },
+  });
   const answers = Array.from({ length: 5 }, () =>
     asker
       .request(subjectOf("rack", "lookup", "a"), data, { timeoutMs: 100 })

@@ -51,12 +51,15 @@ test("Replicator.publish() splits what the bus cannot carry at once", async (t) 
   cluster
     .node(0)
     .agent.publish(
-      (await cluster.node(0).table.collect(0n, 4096n, 100)).records,
+      (await cluster.node(0).table.collect(0n, 4096n, 1e6)).records,
     );
   await cluster.advance(20);
   t.is(cluster.node(0).agent.status().self.counters.publishedEnvelopes, 1);
-  const many = (await cluster.node(0).table.collect(0n, 4096n, 100)).records;
-  cluster.node(0).agent.publish(Buffer.concat([many, many, many]));
+  const many = (await cluster.node(0).table.collect(0n, 4096n, 1e6)).records;
+  cluster.node(0).agent.publish({
+    ...many,
+    narrow: Buffer.concat([many.narrow, many.narrow, many.narrow]),
+  });
   await cluster.advance(20);
   const { counters } = cluster.node(1).agent.status().self;
   t.is(counters.receivedEnvelopes, 1 + Math.ceil(90 / 32));
@@ -212,6 +215,32 @@ test("Replicator drops what comes while too much waits for the table, and asks a
   t.is(table.sessions().length, 30);
 });
 
+test("Replicator gives the table no more merges at once than its bound, however small", async (t) => {
+  const cluster = await started(t, { size: 2, limits: { mergesMax: 8 } });
+  const [a, b] = [cluster.node(0), cluster.node(1)];
+  const merge = b.table.merge.bind(b.table);
+  let most = 0;
+  let waiting = 0;
+  b.table.merge = async (records, delayTicks) => {
+    most = Math.max(most, ++waiting);
+    await new Promise<void>((go) => b.clock.after(1, go));
+    waiting--;
+    return merge(records, delayTicks);
+  };
+  for (let i = 0; i < 30; i++) open(a, i);
+  await cluster.until("all is there", () => !difference(cluster.nodes), 1000);
+  t.is(most, 8);
+  const dropped = b.agent.status().self.counters.mergeOverflow;
+  t.true(dropped > 0);
+  cluster.bus.partition([["a"], ["b"]]);
+  for (let i = 30; i < 60; i++) open(a, i);
+  await cluster.advance(500);
+  cluster.bus.heal();
+  await cluster.until("all is there", () => !difference(cluster.nodes), 1000);
+  const { counters } = b.agent.status().self;
+  t.is(counters.mergeOverflow, dropped, "what it had asked for was dropped");
+});
+
 test("Replicator.status() tells lag and risk without common clocks", async (t) => {
   const cluster = await started(t, {
     size: 2,
@@ -260,6 +289,32 @@ test("Replicator notices an agent that runs under its own name, and one that lie
   );
   await cluster.advance(20);
   t.is(cluster.node(0).agent.status().self.counters.ownName, 1);
+});
+
+test("Replicator takes itself for no peer when what it said comes back", async (t) => {
+  const cluster = await started(t, { size: 2 });
+  const mirror = cluster.bus.join("mirror");
+  const said: [string, Uint8Array][] = [];
+  for (const kind of ["session", "hello", "digest"])
+    mirror.subscribe(`weir.rack.${kind}.a`, ({ subject, data }) =>
+      said.push([subject, data]),
+    );
+  open(cluster.node(0), 1);
+  await cluster.advance(6000);
+  for (const [subject, data] of said) mirror.publish(subject, data);
+  await cluster.advance(50);
+  const { agent } = cluster.node(0);
+  const { self, peers } = agent.status();
+  t.deepEqual(
+    new Set(said.map(([subject]) => subject.split(".")[2])),
+    new Set(["session", "hello", "digest"]),
+  );
+  t.deepEqual(
+    peers.map(({ node }) => node),
+    ["b"],
+  );
+  t.false(agent.flags.weakExpiry);
+  t.is(self.counters.ownName, 0);
 });
 
 test("Replicator asks again for what the table did not take", async (t) => {

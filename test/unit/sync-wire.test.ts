@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 import test from "ava";
 import fc from "fast-check";
-import { DIGEST_BUCKETS, RECORD_BYTES } from "../../src/sync/table.ts";
+import type { Decoded } from "../../src/sync/codec.ts";
+import {
+  DIGEST_BUCKETS,
+  RECORD_BYTES,
+  WIDE_RECORD_BYTES,
+} from "../../src/sync/table.ts";
 import * as wire from "../../src/sync/wire.ts";
 import { FROZEN } from "./sync-wire-frozen.ts";
 
 const RECORDS = Uint8Array.from({ length: 2 * RECORD_BYTES }, (_, i) => i);
+const WIDE = Uint8Array.from({ length: WIDE_RECORD_BYTES }, (_, i) => i);
+const NARROW_ONLY = { narrow: RECORDS, wide: new Uint8Array() };
+const BOTH = { narrow: RECORDS, wide: WIDE };
 
 const ENVELOPE: wire.Envelope = {
   cluster: "rack1",
@@ -18,21 +26,22 @@ const ENVELOPE: wire.Envelope = {
   sections: [{ type: wire.SECTION_SESSIONS_V4, records: RECORDS }],
 };
 
+const WIDE_SECTION = { type: wire.SECTION_SESSIONS_WIDE, records: WIDE };
+
 const HELLO: wire.Hello = {
   cluster: "rack1",
   node: "d1",
   incarnation: 0x0123456789abcdefn,
   seq: 300n,
   pool: ["10.200.0.0/28", "10.201.0.0/28"],
-  origin: 0x89abcdef,
   poolHash: 0xfedcba9876543210n,
   sentAtMs: 1234.5,
   echoes: [{ node: "d2", sentAtMs: 99.25, heldMs: 0.5 }],
-  applied: [{ node: "d2", incarnation: 7n, seq: 2n ** 63n + 1n }],
+  applied: [{ node: "d2", incarnation: 7n, seq: 2n ** 63n + 1n, table: true }],
   synced: true,
   digestRound: 9n,
-  digestTotal: 2n ** 64n - 1n,
   sessions: 1_000_000n,
+  partial: true,
 };
 
 const DIGEST: wire.DigestMessage = {
@@ -49,22 +58,22 @@ const RANGE: wire.ResendRequest = {
   incarnation: 1n,
   range: { from: 0n, to: 5n },
 };
-const SINCE: wire.ResendRequest = { incarnation: 1n, sinceMs: 0 };
 
 const SNAPSHOT_REPLY: wire.SnapshotReply = {
   incarnation: 1n,
   recordVersion: 1,
-  records: RECORDS,
+  records: NARROW_ONLY,
   next: 0n,
   positions: 14_000_000n,
   seq: 300n,
 };
 
-const RECORDS_REPLY = { recordVersion: 1, records: RECORDS };
+const RECORDS_REPLY = { recordVersion: 1, records: NARROW_ONLY };
+const BOTH_REPLY = { recordVersion: 1, records: BOTH };
 
 type AnyCodec = {
   readonly encode: (message: never) => Uint8Array;
-  readonly decode: (data: Uint8Array, cluster: string) => wire.Decoded<unknown>;
+  readonly decode: (data: Uint8Array, cluster: string) => Decoded<unknown>;
 };
 
 /** Each message with its codec. The names are those of the frozen bytes. */
@@ -72,14 +81,12 @@ const MESSAGES: Readonly<Record<string, readonly [AnyCodec, object]>> = {
   envelope: [wire.envelope, ENVELOPE],
   hello: [wire.hello, HELLO],
   digestMessage: [wire.digestMessage, DIGEST],
-  resendRequestRange: [wire.resendRequest, RANGE],
-  resendRequestSince: [wire.resendRequest, SINCE],
+  resendRequest: [wire.resendRequest, RANGE],
   resendReply: [
     wire.resendReply,
     {
       envelopes: [new Uint8Array([1, 2]), new Uint8Array()],
       gone: true,
-      more: true,
     },
   ],
   snapshotRequest: [
@@ -92,8 +99,25 @@ const MESSAGES: Readonly<Record<string, readonly [AnyCodec, object]>> = {
     { buckets: [0, 7, 1023], known: BigUint64Array.of(1n, 2n ** 64n - 1n) },
   ],
   repairReply: [wire.repairReply, RECORDS_REPLY],
-  lookupRequest: [wire.lookupRequest, { keys: RECORDS.subarray(0, 32) }],
+  lookupRequest: [
+    wire.lookupRequest,
+    { keys: { narrow: RECORDS.subarray(0, 32), wide: new Uint8Array() } },
+  ],
   lookupReply: [wire.lookupReply, RECORDS_REPLY],
+  envelopeWide: [wire.envelope, { ...ENVELOPE, sections: [WIDE_SECTION] }],
+  envelopeBoth: [
+    wire.envelope,
+    { ...ENVELOPE, sections: [...ENVELOPE.sections, WIDE_SECTION] },
+  ],
+  snapshotReplyBoth: [wire.snapshotReply, { ...SNAPSHOT_REPLY, records: BOTH }],
+  repairReplyBoth: [wire.repairReply, BOTH_REPLY],
+  lookupRequestBoth: [
+    wire.lookupRequest,
+    {
+      keys: { narrow: RECORDS.subarray(0, 32), wide: RECORDS.subarray(0, 40) },
+    },
+  ],
+  lookupReplyBoth: [wire.lookupReply, BOTH_REPLY],
 };
 
 for (const [name, [codec, message]] of Object.entries(MESSAGES)) {
@@ -146,6 +170,25 @@ test("envelope.decode() leaves sections of unknown types to be skipped", (t) => 
   );
 });
 
+test("sectionsOf() and recordsOf() give back what they were given, by no copy", (t) => {
+  const data = wire.envelope.encode({
+    ...ENVELOPE,
+    sections: wire.sectionsOf(BOTH),
+  });
+  const decoded = wire.envelope.decode(data, "rack1");
+  if (decoded.refusal !== undefined) return t.fail(decoded.detail);
+  const { narrow, wide } = wire.recordsOf(decoded.message);
+  t.deepEqual(plainOf({ narrow, wide }), plainOf(BOTH));
+  t.is(narrow.buffer, data.buffer);
+  t.is(wide.buffer, data.buffer);
+});
+
+test("sectionsOf() leaves out what there is none of", (t) => {
+  t.deepEqual(wire.sectionsOf(NARROW_ONLY), ENVELOPE.sections);
+  const narrow = new Uint8Array();
+  t.deepEqual(wire.sectionsOf({ narrow, wide: WIDE }), [WIDE_SECTION]);
+});
+
 test("envelope.decode() refuses an unknown record version, and says which envelope it was", (t) => {
   const data = wire.envelope.encode({ ...ENVELOPE, recordVersion: 2 });
   t.deepEqual(wire.envelope.decode(data, "rack1"), {
@@ -184,6 +227,19 @@ const NONSENSE: Readonly<Record<string, readonly [AnyCodec, object, string]>> =
       { ...ENVELOPE, sections: [{ type: 1, records: new Uint8Array(95) }] },
       "the length of records is 95",
     ],
+    "half a wide record": [
+      wire.envelope,
+      {
+        ...ENVELOPE,
+        sections: [{ ...WIDE_SECTION, records: new Uint8Array(96) }],
+      },
+      "the length of records is 96",
+    ],
+    "two sections of one type": [
+      wire.envelope,
+      { ...ENVELOPE, sections: [WIDE_SECTION, WIDE_SECTION] },
+      "the type of two sections is 4",
+    ],
     "a time that is no number": [
       wire.envelope,
       { ...ENVELOPE, readAtMs: NaN },
@@ -199,11 +255,7 @@ const NONSENSE: Readonly<Record<string, readonly [AnyCodec, object, string]>> =
       { ...DIGEST, buckets: new BigUint64Array(512) },
       "the number of buckets is 512",
     ],
-    "neither range nor time": [
-      wire.resendRequest,
-      { incarnation: 1n },
-      "sinceMs is undefined",
-    ],
+    "no range": [wire.resendRequest, { incarnation: 1n }, "range is undefined"],
     "a range backwards": [
       wire.resendRequest,
       { incarnation: 1n, range: { from: 2n, to: 1n } },
@@ -221,13 +273,23 @@ const NONSENSE: Readonly<Record<string, readonly [AnyCodec, object, string]>> =
     ],
     "half a key": [
       wire.lookupRequest,
-      { keys: new Uint8Array(8) },
+      { keys: { narrow: new Uint8Array(8), wide: new Uint8Array() } },
       "the length of keys is 8",
+    ],
+    "half a wide key": [
+      wire.lookupRequest,
+      { keys: { narrow: new Uint8Array(16), wide: new Uint8Array(16) } },
+      "the length of wideKeys is 16",
     ],
     "half a record in a reply": [
       wire.lookupReply,
-      { recordVersion: 1, records: new Uint8Array(1) },
+      { recordVersion: 1, records: { ...BOTH, narrow: new Uint8Array(1) } },
       "the length of records is 1",
+    ],
+    "half a wide record in a reply": [
+      wire.snapshotReply,
+      { ...SNAPSHOT_REPLY, records: { ...BOTH, wide: new Uint8Array(96) } },
+      "the length of wideRecords is 96",
     ],
   };
 

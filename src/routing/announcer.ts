@@ -5,7 +5,7 @@
  */
 import { RoutingError } from "../errors.ts";
 import { formatPrefix, networkOf } from "../model.ts";
-import type { Prefix } from "../model.ts";
+import type { Family, Prefix } from "../model.ts";
 
 /** The prefix is announced with this node itself as the next hop. */
 export type Route = {
@@ -23,6 +23,8 @@ export type NeighborStatus = {
   readonly state: string;
   /** How long the session has been established; 0 while it is not. Daemons count it in whole seconds. */
   readonly uptimeMs: number;
+  /** Whose routes the session carries, as both ends have agreed; empty while it is not established. */
+  readonly families: readonly Family[];
 };
 
 export type AnnouncerStatus = {

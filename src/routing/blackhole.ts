@@ -9,8 +9,16 @@ import { execFile } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { promisify } from "node:util";
 import { RoutingError } from "../errors.ts";
-import { formatPrefix, networkOf, parsePrefix } from "../model.ts";
-import type { Prefix } from "../model.ts";
+import {
+  familyOf,
+  formatPrefix,
+  hostPrefix,
+  networkOf,
+  parseAddress,
+  parsePrefix,
+} from "../model.ts";
+import type { Family, Prefix } from "../model.ts";
+import { FAMILIES, UNSPECIFIED } from "./families.ts";
 
 /** Who made a route, for the kernel (rtnetlink's rtm_protocol): by this number weir knows its own. Not in rt_protos. */
 export const ROUTE_PROTOCOL = 87;
@@ -21,7 +29,7 @@ const OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
 
 const run = promisify(execFile);
 
-/** A blackhole route of the main table. */
+/** A blackhole route of the family's main table. */
 export type BlackholeRoute = {
   readonly prefix: Prefix;
   /** It has weir's protocol number. */
@@ -61,9 +69,13 @@ export class BlackholeRoutes {
   }
 
   async #show(): Promise<readonly BlackholeRoute[]> {
-    const query = "-j -4 route show table main type blackhole";
-    const stdout = await this.#run(query.split(" "));
-    return parseBlackholes(stdout);
+    const routes: BlackholeRoute[] = [];
+    for (const family of FAMILIES) {
+      const query = `-j -${family} route show table main type blackhole`;
+      const stdout = await this.#run(query.split(" "));
+      routes.push(...parseBlackholes(stdout, family));
+    }
+    return routes;
   }
 
   /** Does all lines, also after one that fails; returns what ip complains about. What counts is what is read back. */
@@ -114,27 +126,35 @@ export function planBlackholes(
   return [
     ...[...wanted]
       .filter((prefix) => !present.has(prefix))
-      .map((prefix) => routeCommand("add", prefix)),
-    ...extra.map((prefix) => routeCommand("del", prefix)),
+      .map((prefix) => `route add ${ownRoute(prefix)}${metricOf(prefix)}`),
+    ...extra.map((prefix) => `route del ${ownRoute(prefix)}`),
   ];
 }
 
-function routeCommand(verb: "add" | "del", prefix: string): string {
-  return `route ${verb} blackhole ${prefix} proto ${ROUTE_PROTOCOL}`;
+function ownRoute(prefix: string): string {
+  return `blackhole ${prefix} proto ${ROUTE_PROTOCOL}`;
+}
+
+/** The best one. It is the default with IPv4 alone: that of IPv6 is 1024, behind the routes of most routing daemons. */
+function metricOf(prefix: string): string {
+  return familyOf(prefix) === 6 ? " metric 1" : "";
 }
 
 /**
- * Reads `ip -j route show type blackhole`.
+ * Reads `ip -j route show type blackhole` of one family.
  *
  * @throws RoutingError if it is not that.
  */
-export function parseBlackholes(json: string): readonly BlackholeRoute[] {
+export function parseBlackholes(
+  json: string,
+  family: Family,
+): readonly BlackholeRoute[] {
   const routes = parseJson(json);
   if (!Array.isArray(routes))
     throw new RoutingError(
       `Cannot read the kernel's routes: ip printed no list: current value is ${json.slice(0, 200)}`,
     );
-  return routes.map(parseBlackhole);
+  return routes.map((route) => parseBlackhole(route, family));
 }
 
 /** Undefined if it is no JSON. */
@@ -146,9 +166,10 @@ function parseJson(text: string): unknown {
   }
 }
 
-function parseBlackhole(route: unknown): BlackholeRoute {
+function parseBlackhole(route: unknown, family: Family): BlackholeRoute {
   const { dst, protocol } = fields(route);
-  const prefix = typeof dst === "string" ? parseDestination(dst) : undefined;
+  const prefix =
+    typeof dst === "string" ? parseDestination(dst, family) : undefined;
   if (prefix === undefined)
     throw new RoutingError(
       `Cannot read the kernel's routes: no destination in ${JSON.stringify(route)}`,
@@ -157,9 +178,10 @@ function parseBlackhole(route: unknown): BlackholeRoute {
 }
 
 /** `ip` leaves out the length of a host route, and has a word for the prefix of all addresses. */
-function parseDestination(dst: string): Prefix | undefined {
-  if (dst === "default") return { address: "0.0.0.0", length: 0 };
-  return parsePrefix(dst.includes("/") ? dst : `${dst}/32`);
+function parseDestination(dst: string, family: Family): Prefix | undefined {
+  if (dst === "default") return { address: UNSPECIFIED[family], length: 0 };
+  const address = parseAddress(dst);
+  return address === undefined ? parsePrefix(dst) : hostPrefix(address);
 }
 
 function fields(value: unknown): Readonly<Record<string, unknown>> {

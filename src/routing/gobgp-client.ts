@@ -13,7 +13,7 @@ const CALL_TIMEOUT_MS = 2000;
 /** How often a lost connection is tried again. On a unix socket an attempt costs next to nothing. */
 const RECONNECT_MS = 100;
 
-export type Family = { readonly afi: string; readonly safi: string };
+export type AfiSafi = { readonly afi: string; readonly safi: string };
 
 export type Global = {
   readonly asn: number;
@@ -25,7 +25,7 @@ export type Global = {
 export type Path = {
   readonly nlri: Any | null;
   readonly pattrs: readonly Any[];
-  readonly family: Family | null;
+  readonly family: AfiSafi | null;
   readonly isFromExternal: boolean;
   readonly neighborIp: string;
   readonly identifier: number;
@@ -44,6 +44,8 @@ export type Peer = {
       readonly received: { readonly update: number } | null;
       readonly sent: { readonly update: number } | null;
     } | null;
+    /** What the neighbor says it can do. */
+    readonly remoteCap: readonly Any[];
   } | null;
   readonly timers: {
     readonly config: {
@@ -57,6 +59,12 @@ export type Peer = {
   } | null;
   readonly transport: { readonly passiveMode: boolean } | null;
   readonly gracefulRestart: { readonly enabled: boolean } | null;
+  readonly afiSafis: readonly {
+    readonly config: {
+      readonly family: AfiSafi | null;
+      readonly enabled: boolean;
+    } | null;
+  }[];
 };
 
 /** What a request may leave out: protobuf's default stands in for it. */
@@ -67,8 +75,6 @@ export type Draft<T> = {
 };
 
 export type Watch = { cancel(): void };
-
-const IPV4_UNICAST: Family = { afi: "AFI_IP", safi: "SAFI_UNICAST" };
 
 export class GobgpClient {
   readonly #client: grpc.Client;
@@ -115,24 +121,24 @@ export class GobgpClient {
   }
 
   /** All paths of the daemon's table, also those learned from neighbors. */
-  async listPaths(): Promise<readonly Path[]> {
-    return this.#listPaths({ tableType: "GLOBAL" });
+  async listPaths(family: AfiSafi): Promise<readonly Path[]> {
+    return this.#listPaths({ tableType: "GLOBAL", family });
   }
 
   /** All paths that a neighbor is being sent. */
-  async listSentPaths(neighbor: string): Promise<readonly Path[]> {
-    return this.#listPaths({ tableType: "ADJ_OUT", name: neighbor });
+  async listSentPaths(
+    neighbor: string,
+    family: AfiSafi,
+  ): Promise<readonly Path[]> {
+    return this.#listPaths({ tableType: "ADJ_OUT", name: neighbor, family });
   }
 
   async addPath(path: Partial<Path>): Promise<void> {
-    await this.#call("AddPath", { path: { ...path, family: IPV4_UNICAST } });
+    await this.#call("AddPath", { path });
   }
 
   async deletePath(path: Partial<Path>): Promise<void> {
-    await this.#call("DeletePath", {
-      family: IPV4_UNICAST,
-      path: { ...path, family: IPV4_UNICAST },
-    });
+    await this.#call("DeletePath", { family: path.family, path });
   }
 
   /**
@@ -169,10 +175,7 @@ export class GobgpClient {
 
   async #listPaths(request: object): Promise<readonly Path[]> {
     type Reply = { destination: { paths: readonly Path[] } | null };
-    const replies = await this.#list<Reply>("ListPath", {
-      ...request,
-      family: IPV4_UNICAST,
-    });
+    const replies = await this.#list<Reply>("ListPath", request);
     return replies.flatMap(({ destination }) => destination?.paths ?? []);
   }
 

@@ -2,14 +2,19 @@
 /** One gobgpd, brought to the desired state on request. Nothing here waits, repeats or remembers. */
 import { RoutingError } from "../errors.ts";
 import type { Log } from "../log.ts";
-import { formatPrefix } from "../model.ts";
+import { familyOf, formatPrefix } from "../model.ts";
 import type { Routing } from "../model.ts";
 import { RoutingConflictError } from "./announcer.ts";
 import type { NeighborStatus, Route } from "./announcer.ts";
+import { FAMILIES, withNextHops } from "./families.ts";
+import type { Announcement, Interfaces } from "./families.ts";
 import { GobgpClient } from "./gobgp-client.ts";
-import type { Global, Peer, Watch } from "./gobgp-client.ts";
+import type { Global, Path, Peer, Watch } from "./gobgp-client.ts";
 import {
+  acceptedFamilies,
   addressOf,
+  AFI_SAFIS,
+  configuredFamilies,
   isEstablished,
   isLocal,
   neighborStatus,
@@ -39,15 +44,24 @@ export class GobgpDaemon {
   readonly name: string;
   readonly #routing: Routing;
   readonly #neighbors: readonly NeighborSetting[];
+  readonly #interfaces: () => Interfaces;
   readonly #log: Log;
   readonly #client: GobgpClient;
   #listenersCompared = false;
+  /** `address IPv4` or `address IPv6`, of each family that a router does not take. */
+  #refused: ReadonlySet<string> = new Set();
 
-  /** @throws RoutingError for a neighbor that gobgpd cannot have. */
-  constructor(routing: Routing, log: Log) {
+  /**
+   * @param interfaces those of the daemon's network namespace, as they are now
+   * @throws RoutingError for a neighbor that gobgpd cannot have.
+   */
+  constructor(routing: Routing, interfaces: () => Interfaces, log: Log) {
     this.name = `gobgpd at ${routing.socket}`;
     this.#routing = routing;
-    this.#neighbors = routing.neighbors.map(settingOf);
+    this.#neighbors = routing.neighbors.map((neighbor) =>
+      settingOf(neighbor, routing.neighbors),
+    );
+    this.#interfaces = interfaces;
     this.#log = log;
     this.#client = new GobgpClient(routing.socket);
   }
@@ -82,15 +96,23 @@ export class GobgpDaemon {
   /**
    * Looks and corrects until the daemon has our neighbors, and the routes if there is a list of them. `routes` is asked
    * before each look, so that a list which is replaced in the meantime is not restored.
+   *
+   * @throws RoutingError also for routes without a next hop, when all others are in place.
    */
   async converge(routes: () => readonly Route[] | undefined): Promise<void> {
     for (let round = 0; round <= ROUNDS_MAX; round++) {
-      const desired = { neighbors: this.#neighbors, routes: routes() };
+      const { announcements, problem } = this.#announcementsOf(routes());
+      const desired = { neighbors: this.#neighbors, routes: announcements };
+      const peers = await this.#client.listPeers();
       const actions = plan(desired, {
-        neighbors: await this.#observeNeighbors(),
+        neighbors: await this.#observeNeighbors(peers),
         paths: await this.#observePaths(),
       });
-      if (actions.length === 0) return;
+      if (actions.length === 0) {
+        this.#compareFamilies(peers, announcements ?? []);
+        if (problem !== undefined) throw problem;
+        return;
+      }
       for (const action of actions) await this.#perform(action);
       this.#log.info("routing daemon corrected", {
         event: "routesCorrected",
@@ -159,28 +181,73 @@ export class GobgpDaemon {
     });
   }
 
-  async #observeNeighbors(): Promise<readonly ObservedNeighbor[]> {
+  /** A router that does not take a family gets none of its routes, and nobody else would notice: say so, once. */
+  #compareFamilies(
+    peers: readonly Peer[],
+    announcements: readonly Announcement[],
+  ): void {
+    const announced = new Set(
+      announcements.map(({ route }) => familyOf(route.prefix.address)),
+    );
+    const refused = new Set<string>();
+    for (const peer of peers.filter(isEstablished)) {
+      const neighbor = addressOf(peer);
+      const accepted = acceptedFamilies(peer);
+      for (const family of configuredFamilies(peer)) {
+        if (!announced.has(family) || accepted.includes(family)) continue;
+        const what = `${neighbor} IPv${family}`;
+        refused.add(what);
+        if (!this.#refused.has(what))
+          this.#log.warn("router does not take the routes of a family", {
+            event: "familyRefused",
+            neighbor,
+            family: `IPv${family}`,
+          });
+      }
+    }
+    this.#refused = refused;
+  }
+
+  #announcementsOf(routes: readonly Route[] | undefined) {
+    if (routes === undefined)
+      return { announcements: undefined, problem: undefined };
+    const neighbors = this.#neighbors.map(({ address }) => address);
+    return withNextHops(routes, neighbors, this.#interfaces());
+  }
+
+  async #observeNeighbors(
+    peers: readonly Peer[],
+  ): Promise<readonly ObservedNeighbor[]> {
     const neighbors = [];
-    for (const peer of await this.#client.listPeers())
+    for (const peer of peers)
       neighbors.push(observedNeighbor(peer, await this.#listSentPaths(peer)));
     return neighbors;
   }
 
-  async #listSentPaths(peer: Peer) {
-    return isEstablished(peer)
-      ? this.#client.listSentPaths(addressOf(peer))
-      : [];
+  async #listSentPaths(peer: Peer): Promise<readonly Path[]> {
+    const sent: Path[] = [];
+    if (isEstablished(peer))
+      for (const family of configuredFamilies(peer))
+        sent.push(
+          ...(await this.#client.listSentPaths(
+            addressOf(peer),
+            AFI_SAFIS[family],
+          )),
+        );
+    return sent;
   }
 
   async #observePaths(): Promise<readonly ObservedPath[]> {
-    const paths = await this.#client.listPaths();
+    const paths: Path[] = [];
+    for (const family of FAMILIES)
+      paths.push(...(await this.#client.listPaths(AFI_SAFIS[family])));
     return paths.filter(isLocal).flatMap((path) => observedPath(path) ?? []);
   }
 
   async #perform(action: Action): Promise<void> {
     switch (action.op) {
       case "announce":
-        return this.#client.addPath(pathOf(action.route));
+        return this.#client.addPath(pathOf(action.announcement));
       case "withdraw":
         return this.#client.deletePath(
           withdrawalOf(action.prefix, action.identifier),
@@ -196,7 +263,7 @@ export class GobgpDaemon {
 function describe(action: Action): string {
   switch (action.op) {
     case "announce":
-      return `announce ${formatPrefix(action.route.prefix)}`;
+      return `announce ${formatPrefix(action.announcement.route.prefix)}`;
     case "withdraw":
       return `withdraw ${formatPrefix(action.prefix)}`;
     case "addNeighbor":

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Our routes and neighbors as gobgpd's messages, and back. */
-import { isAddress } from "../model.ts";
-import type { Neighbor, Prefix } from "../model.ts";
+import { isIP } from "node:net";
+import { familyOf, parseAddress } from "../model.ts";
+import type { Family, Neighbor, Prefix } from "../model.ts";
 import { RoutingError } from "../errors.ts";
 import {
   formatCommunity,
   normalizeRoutes,
   parseCommunity,
 } from "./announcer.ts";
-import type { NeighborStatus, Route } from "./announcer.ts";
-import type { Draft, Path, Peer } from "./gobgp-client.ts";
+import type { NeighborStatus } from "./announcer.ts";
+import { familiesOf, FAMILIES, UNSPECIFIED } from "./families.ts";
+import type { Announcement } from "./families.ts";
+import type { AfiSafi, Draft, Path, Peer } from "./gobgp-client.ts";
 import { nameOf, pack, unpack } from "./gobgp-proto.ts";
 import type { Any } from "./gobgp-proto.ts";
 import type {
@@ -24,16 +27,23 @@ const CONNECT_RETRY_SECONDS = 5;
 /** RFC 4271 section 4.2. */
 const HOLD_TIME_SECONDS_MIN = 3;
 
-/** As next hop: the address from which the session to the neighbor runs. */
-const SELF = "0.0.0.0";
-
 const ORIGIN_IGP = 0;
 
-export function pathOf(route: Route): Pick<Path, "nlri" | "pattrs"> {
+/** gobgpd's names of the IP families, with unicast routes. */
+export const AFI_SAFIS: Readonly<Record<Family, AfiSafi>> = {
+  4: { afi: "AFI_IP", safi: "SAFI_UNICAST" },
+  6: { afi: "AFI_IP6", safi: "SAFI_UNICAST" },
+};
+
+/** gobgpd makes the next hop of an IPv6 path an MP_REACH_NLRI by itself. */
+export function pathOf({
+  route,
+  nextHop,
+}: Announcement): Pick<Path, "nlri" | "pattrs" | "family"> {
   const { prefix, med, communities = [] } = route;
   const pattrs = [
     pack("OriginAttribute", { origin: ORIGIN_IGP }),
-    pack("NextHopAttribute", { nextHop: SELF }),
+    pack("NextHopAttribute", { nextHop }),
   ];
   if (med !== undefined) pattrs.push(pack("MultiExitDiscAttribute", { med }));
   if (communities.length > 0)
@@ -42,7 +52,11 @@ export function pathOf(route: Route): Pick<Path, "nlri" | "pattrs"> {
         communities: communities.map(parseCommunity),
       }),
     );
-  return { nlri: nlriOf(prefix), pattrs };
+  return {
+    nlri: nlriOf(prefix),
+    pattrs,
+    family: AFI_SAFIS[familyOf(prefix.address)],
+  };
 }
 
 /** gobgpd looks at prefix and identifier, and wants a next hop whatever it is. */
@@ -50,9 +64,11 @@ export function withdrawalOf(
   prefix: Prefix,
   identifier: number,
 ): Partial<Path> {
+  const family = familyOf(prefix.address);
   return {
     nlri: nlriOf(prefix),
-    pattrs: [pack("NextHopAttribute", { nextHop: SELF })],
+    pattrs: [pack("NextHopAttribute", { nextHop: UNSPECIFIED[family] })],
+    family: AFI_SAFIS[family],
     identifier,
   };
 }
@@ -70,10 +86,10 @@ function nlriOf(prefix: Prefix): Any {
  * and what zebra redistributes.
  */
 export function isLocal(path: Path): boolean {
-  return !isAddress(path.neighborIp) && !path.isFromExternal;
+  return isIP(path.neighborIp) === 0 && !path.isFromExternal;
 }
 
-/** Undefined if it is not about an IPv4 prefix. */
+/** Undefined if it is not about an IP prefix. */
 export function observedPath(path: Path): ObservedPath | undefined {
   const prefix = prefixOf(path);
   if (prefix === undefined) return undefined;
@@ -81,7 +97,9 @@ export function observedPath(path: Path): ObservedPath | undefined {
   const read = <T>(name: string) =>
     path.pattrs.flatMap((one) => unpack<T>(name, one) ?? [])[0];
   const origin = read<{ origin: number }>("OriginAttribute")?.origin;
-  const nextHop = read<{ nextHop: string }>("NextHopAttribute")?.nextHop;
+  const nextHop =
+    read<{ nextHop: string }>("NextHopAttribute")?.nextHop ??
+    read<{ nextHops: readonly string[] }>("MpReachNLRIAttribute")?.nextHops[0];
   const med = read<{ med: number }>("MultiExitDiscAttribute")?.med;
   const communities = read<{ communities: readonly number[] }>(
     "CommunitiesAttribute",
@@ -96,10 +114,10 @@ export function observedPath(path: Path): ObservedPath | undefined {
   return (
     route && {
       route,
+      nextHop: nextHop ?? "",
       identifier: path.identifier,
       foreign:
         origin !== ORIGIN_IGP ||
-        nextHop !== SELF ||
         names.some((name) => !OUR_ATTRIBUTES.has(name)),
     }
   );
@@ -108,6 +126,7 @@ export function observedPath(path: Path): ObservedPath | undefined {
 const OUR_ATTRIBUTES = new Set([
   "OriginAttribute",
   "NextHopAttribute",
+  "MpReachNLRIAttribute",
   "MultiExitDiscAttribute",
   "CommunitiesAttribute",
 ]);
@@ -116,13 +135,20 @@ export function prefixOf(path: Path): Prefix | undefined {
   const nlri =
     path.nlri &&
     unpack<{ prefix: string; prefixLen: number }>("IPAddressPrefix", path.nlri);
-  return nlri && isAddress(nlri.prefix)
-    ? { address: nlri.prefix, length: nlri.prefixLen }
+  const address = parseAddress(nlri?.prefix ?? "");
+  return nlri && address !== undefined
+    ? { address, length: nlri.prefixLen }
     : undefined;
 }
 
-/** @throws RoutingError for a hold time that BGP cannot express. */
-export function settingOf(neighbor: Neighbor): NeighborSetting {
+/**
+ * @param neighbor one of `neighbors`
+ * @throws RoutingError for a hold time that BGP cannot express.
+ */
+export function settingOf(
+  neighbor: Neighbor,
+  neighbors: readonly Neighbor[],
+): NeighborSetting {
   const { address, asn, holdTimeMs } = neighbor;
   const holdTimeSeconds = holdTimeMs / 1000;
   if (
@@ -133,7 +159,11 @@ export function settingOf(neighbor: Neighbor): NeighborSetting {
       `Cannot configure BGP neighbor ${address}: the hold time must be whole seconds, at least ` +
         `${HOLD_TIME_SECONDS_MIN}: current value is ${holdTimeMs} ms`,
     );
-  return { address, asn, holdTimeSeconds };
+  const families = familiesOf(
+    address,
+    neighbors.map((one) => one.address),
+  );
+  return { address, asn, holdTimeSeconds, families };
 }
 
 /**
@@ -143,7 +173,7 @@ export function settingOf(neighbor: Neighbor): NeighborSetting {
  * hole.
  */
 export function peerOf(setting: NeighborSetting): Draft<Peer> {
-  const { address, asn, holdTimeSeconds } = setting;
+  const { address, asn, holdTimeSeconds, families } = setting;
   return {
     conf: { neighborAddress: address, peerAsn: asn },
     timers: {
@@ -154,6 +184,9 @@ export function peerOf(setting: NeighborSetting): Draft<Peer> {
       },
     },
     transport: { passiveMode: false },
+    afiSafis: families.map((family) => ({
+      config: { family: AFI_SAFIS[family], enabled: true },
+    })),
   };
 }
 
@@ -167,13 +200,42 @@ export function observedNeighbor(
       address: addressOf(peer),
       asn: peer.conf?.peerAsn ?? 0,
       holdTimeSeconds: peer.timers?.config?.holdTime ?? 0,
+      families: configuredFamilies(peer),
     },
     foreign:
+      peer.afiSafis.length !== configuredFamilies(peer).length ||
       peer.conf?.adminDown === true ||
       peer.transport?.passiveMode === true ||
       peer.gracefulRestart?.enabled === true,
     sent: sentPaths.filter(isLocal).flatMap((path) => prefixOf(path) ?? []),
   };
+}
+
+/** The families whose routes its session carries, if the router agrees. */
+export function configuredFamilies(peer: Peer): readonly Family[] {
+  const configured = peer.afiSafis.flatMap(({ config }) =>
+    config?.enabled ? (config.family ?? []) : [],
+  );
+  return familiesAmong(configured);
+}
+
+/** The families whose routes the router takes; empty while there is no session. */
+export function acceptedFamilies(peer: Peer): readonly Family[] {
+  if (!isEstablished(peer)) return [];
+  const offered = peer.state?.remoteCap.flatMap(
+    (capability) =>
+      unpack<{ family: AfiSafi | null }>("MultiProtocolCapability", capability)
+        ?.family ?? [],
+  );
+  const accepted = familiesAmong(offered ?? []);
+  return configuredFamilies(peer).filter((one) => accepted.includes(one));
+}
+
+function familiesAmong(found: readonly AfiSafi[]): readonly Family[] {
+  return FAMILIES.filter((family) => {
+    const { afi, safi } = AFI_SAFIS[family];
+    return found.some((one) => one.afi === afi && one.safi === safi);
+  });
 }
 
 export function isEstablished(peer: Peer): boolean {
@@ -184,7 +246,7 @@ export function isEstablished(peer: Peer): boolean {
 export function addressOf(peer: Peer): string {
   const address =
     peer.conf?.neighborAddress || peer.state?.neighborAddress || "";
-  return isAddress(address) ? address : "";
+  return isIP(address) === 0 ? "" : address;
 }
 
 export function neighborStatus(peer: Peer, nowMs: number): NeighborStatus {
@@ -195,5 +257,6 @@ export function neighborStatus(peer: Peer, nowMs: number): NeighborStatus {
     state: (peer.state?.sessionState ?? "UNKNOWN").toLowerCase(),
     uptimeMs:
       isEstablished(peer) && sinceMs > 0 ? Math.max(0, nowMs - sinceMs) : 0,
+    families: acceptedFamilies(peer),
   };
 }

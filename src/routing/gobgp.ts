@@ -6,6 +6,7 @@
  * the daemon goes away or a session changes, and every few seconds in case somebody else has emptied its table. The daemon
  * keeps nothing over a restart, so all of it may have to be handed over again at any time.
  */
+import { networkInterfaces } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { RoutingError } from "../errors.ts";
 import type { Log } from "../log.ts";
@@ -16,6 +17,7 @@ import {
   RoutingTimeoutError,
 } from "./announcer.ts";
 import type { Announcer, AnnouncerStatus, Route } from "./announcer.ts";
+import type { Interfaces } from "./families.ts";
 import { reasonOf } from "./gobgp-client.ts";
 import type { Watch } from "./gobgp-client.ts";
 import { GobgpDaemon } from "./gobgp-daemon.ts";
@@ -34,6 +36,8 @@ export type GobgpOptions = {
   readonly setTimeoutMs?: number;
   /** How often the daemon is read back while nothing happens. */
   readonly readBackMs?: number;
+  /** Of the daemon's network namespace, if it is another one than this program's. */
+  readonly interfaces?: () => Interfaces;
 };
 
 /** How the last attempt ended; `none` before the first one has. */
@@ -72,7 +76,11 @@ export class GobgpAnnouncer implements Announcer {
     this.#log = options.log;
     this.#setTimeoutMs = options.setTimeoutMs ?? SET_TIMEOUT_MS;
     this.#readBackMs = options.readBackMs ?? READ_BACK_MS;
-    this.#daemon = new GobgpDaemon(options.routing, options.log);
+    this.#daemon = new GobgpDaemon(
+      options.routing,
+      options.interfaces ?? networkInterfaces,
+      options.log,
+    );
     this.#loop = this.#run();
   }
 
@@ -106,6 +114,7 @@ export class GobgpAnnouncer implements Announcer {
         asn,
         state: "unknown",
         uptimeMs: 0,
+        families: [],
       }));
       return {
         state: "down",

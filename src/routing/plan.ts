@@ -4,35 +4,40 @@
  * acts after, and observes again.
  */
 import { formatPrefix } from "../model.ts";
-import type { Prefix } from "../model.ts";
+import type { Family, Prefix } from "../model.ts";
 import { sameRoute } from "./announcer.ts";
 import type { Route } from "./announcer.ts";
+import type { Announcement } from "./families.ts";
 
 /** What the daemon should know about a BGP neighbor. */
 export type NeighborSetting = {
   readonly address: string;
   readonly asn: number;
   readonly holdTimeSeconds: number;
+  /** Whose routes the session carries, if the router agrees; in the order of `FAMILIES`. */
+  readonly families: readonly Family[];
 };
 
 export type Desired = {
   readonly neighbors: readonly NeighborSetting[];
   /** In normal form. Undefined while nobody has said what to announce: then no route is touched. */
-  readonly routes: readonly Route[] | undefined;
+  readonly routes: readonly Announcement[] | undefined;
 };
 
 /** A path that was originated on this machine, as the daemon's table has it. */
 export type ObservedPath = {
   readonly route: Route;
+  /** Empty if it has none. */
+  readonly nextHop: string;
   /** Tells apart several paths of one prefix; ours have 0. */
   readonly identifier: number;
-  /** It has attributes that we never give, or lacks one that we always give. */
+  /** It has attributes that we never give, or another origin. */
   readonly foreign: boolean;
 };
 
 export type ObservedNeighbor = {
   readonly setting: NeighborSetting;
-  /** It is shut down by hand, dials never, or keeps routes of a dead session. */
+  /** It is shut down by hand, dials never, keeps routes of a dead session, or carries more than IP routes. */
   readonly foreign: boolean;
   /** The prefixes originated here that it is being sent. Empty unless its session is established. */
   readonly sent: readonly Prefix[];
@@ -44,7 +49,7 @@ export type Observed = {
 };
 
 export type Action =
-  | { readonly op: "announce"; readonly route: Route }
+  | { readonly op: "announce"; readonly announcement: Announcement }
   | {
       readonly op: "withdraw";
       readonly prefix: Prefix;
@@ -82,10 +87,11 @@ function isWanted(
   wanted: readonly NeighborSetting[],
 ): boolean {
   const same = wanted.some(
-    ({ address, asn, holdTimeSeconds }) =>
+    ({ address, asn, holdTimeSeconds, families }) =>
       address === setting.address &&
       asn === setting.asn &&
-      holdTimeSeconds === setting.holdTimeSeconds,
+      holdTimeSeconds === setting.holdTimeSeconds &&
+      families.join() === setting.families.join(),
   );
   return same && !foreign;
 }
@@ -104,21 +110,26 @@ function isDetached(
 }
 
 function planRoutes(
-  desired: readonly Route[],
+  desired: readonly Announcement[],
   paths: readonly ObservedPath[],
 ): readonly Action[] {
-  const wanted = new Set(desired.map(({ prefix }) => formatPrefix(prefix)));
-  const isRight = (route: Route) =>
+  const wanted = new Set(
+    desired.map(({ route }) => formatPrefix(route.prefix)),
+  );
+  const isRight = ({ route, nextHop }: Announcement) =>
     paths.some(
       (path) =>
-        path.identifier === 0 && !path.foreign && sameRoute(path.route, route),
+        path.identifier === 0 &&
+        !path.foreign &&
+        path.nextHop === nextHop &&
+        sameRoute(path.route, route),
     );
   const isExtra = ({ route, identifier }: ObservedPath) =>
     identifier !== 0 || !wanted.has(formatPrefix(route.prefix));
   return [
     ...desired
-      .filter((route) => !isRight(route))
-      .map((route): Action => ({ op: "announce", route })),
+      .filter((announcement) => !isRight(announcement))
+      .map((announcement): Action => ({ op: "announce", announcement })),
     ...paths.filter(isExtra).map(({ route, identifier }): Action => ({
       op: "withdraw",
       prefix: route.prefix,

@@ -1,85 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 import test from "ava";
-import type { ExecutionContext } from "ava";
 import { RoutingError } from "../../src/errors.ts";
-import { silentLog } from "../../src/log.ts";
-import type { Routing } from "../../src/model.ts";
 import {
   RoutingConflictError,
   RoutingTimeoutError,
 } from "../../src/routing/announcer.ts";
 import { BlackholeRoutes } from "../../src/routing/blackhole.ts";
-import { GobgpClient } from "../../src/routing/gobgp-client.ts";
-import { withdrawalOf } from "../../src/routing/gobgp-messages.ts";
-import { GobgpAnnouncer } from "../../src/routing/gobgp.ts";
 import {
   AGGREGATE,
   announcerSuite,
-  POOL,
+  PREFIXES,
   route,
   routerHas,
   ROUTES,
   VIP,
+  VIP6,
 } from "./announcer-suite.ts";
-import type { AnnouncerRig } from "./announcer-suite.ts";
-import { BgpPair, eventually, NODE_ASN, ROUTER_ASN } from "./bgp-pair.ts";
-
-/** Short, so that the tests of the periodic look do not take long. */
-const READ_BACK_MS = 500;
-
-class GobgpRig implements AnnouncerRig {
-  readonly pair: BgpPair;
-
-  constructor(pair: BgpPair) {
-    this.pair = pair;
-  }
-
-  announcer(
-    t: ExecutionContext,
-    changes: Partial<Routing> = {},
-    setTimeoutMs = 10_000,
-  ) {
-    const announcer = new GobgpAnnouncer({
-      routing: { ...this.pair.routing, ...changes },
-      log: silentLog,
-      setTimeoutMs,
-      readBackMs: READ_BACK_MS,
-    });
-    t.teardown(() => announcer.close());
-    return announcer;
-  }
-
-  async emptyDaemon() {
-    await this.withClient(async (client) => {
-      for (const { prefix } of ROUTES)
-        await client.deletePath(withdrawalOf(prefix, 0));
-    });
-  }
-
-  async withClient<T>(use: (client: GobgpClient) => Promise<T>): Promise<T> {
-    const client = new GobgpClient(this.pair.socket);
-    try {
-      return await use(client);
-    } finally {
-      client.close();
-    }
-  }
-
-  killDaemon = () => this.pair.killGobgpd();
-  startDaemon = () => this.pair.startGobgpd();
-  routerTable = () => this.pair.routerTable();
-  routerSession = () => this.pair.routerSession();
-  routerAttributes = (prefix: string) => this.pair.routerAttributes(prefix);
-}
+import { NODE_ASN, ROUTER_ASN } from "./bgp-router.ts";
+import { eventually } from "./eventually.ts";
+import { GobgpRig } from "./gobgp-rig.ts";
 
 let rig: GobgpRig;
 
 test.before(async () => {
-  rig = new GobgpRig(await BgpPair.create());
+  rig = await GobgpRig.create("own");
 });
 
 test.after.always(() => {
-  rig.pair.destroy();
+  rig.destroy();
 });
 
 announcerSuite(test, () => rig);
@@ -89,12 +37,12 @@ test.serial(
   async (t) => {
     const announcer = rig.announcer(t);
     await announcer.set(ROUTES);
-    await routerHas(rig, [VIP, POOL, AGGREGATE]);
+    await routerHas(rig, PREFIXES);
     const before = await rig.routerSession();
     await rig.withClient((client) =>
       client.startBgp({
         asn: NODE_ASN,
-        routerId: rig.pair.routing.routerId,
+        routerId: rig.node.routing.routerId,
         listenPort: -1,
         listenAddresses: [],
       }),
@@ -106,7 +54,7 @@ test.serial(
         return now.established && now.establishments > before.establishments;
       },
     );
-    await routerHas(rig, [VIP, POOL, AGGREGATE]);
+    await routerHas(rig, PREFIXES);
     t.log(`new session after ${ms.toFixed()} ms`);
     await announcer.set([]);
     await routerHas(rig, []);
@@ -121,7 +69,7 @@ test.serial(
 test.serial("GobgpAnnouncer refuses a daemon of another AS", async (t) => {
   const owner = rig.announcer(t);
   await owner.set(ROUTES);
-  await routerHas(rig, [VIP, POOL, AGGREGATE]);
+  await routerHas(rig, PREFIXES);
   await owner.close();
   const before = await rig.routerSession();
 
@@ -145,24 +93,26 @@ test.serial("GobgpAnnouncer refuses a daemon of another AS", async (t) => {
   );
   t.deepEqual(
     await rig.routerTable(),
-    [VIP, POOL, AGGREGATE].toSorted(),
+    PREFIXES.toSorted(),
     "the refused announcer changed the routes",
   );
 });
 
 test.serial("GobgpAnnouncer follows a change of its neighbors", async (t) => {
-  const [neighbor] = rig.pair.routing.neighbors;
-  if (neighbor === undefined) return t.fail("the pair has no neighbor");
   const slower = rig.announcer(t, {
-    neighbors: [{ ...neighbor, holdTimeMs: 12_000 }],
+    neighbors: rig.node.routing.neighbors.map((neighbor) => ({
+      ...neighbor,
+      holdTimeMs: 12_000,
+    })),
   });
   await slower.set(ROUTES);
-  const { timers } = await rig.withClient(async (client) => {
-    const [peer] = await client.listPeers();
-    return peer ?? { timers: null };
-  });
-  t.is(timers?.config?.holdTime, 12, "the daemon kept the old hold time");
-  await routerHas(rig, [VIP, POOL, AGGREGATE]);
+  const peers = await rig.withClient((client) => client.listPeers());
+  t.deepEqual(
+    peers.map(({ timers }) => timers?.config?.holdTime),
+    [12, 12],
+    "the daemon kept the old hold time",
+  );
+  await routerHas(rig, PREFIXES);
   await slower.close();
 
   const alone = rig.announcer(t, { neighbors: [] });
@@ -173,7 +123,7 @@ test.serial("GobgpAnnouncer follows a change of its neighbors", async (t) => {
 
   const again = rig.announcer(t);
   await again.set(ROUTES);
-  await routerHas(rig, [VIP, POOL, AGGREGATE]);
+  await routerHas(rig, PREFIXES);
 });
 
 test.serial(
@@ -181,7 +131,7 @@ test.serial(
   async (t) => {
     await rig.killDaemon();
     await rig.startDaemon();
-    const listen = [...rig.pair.routing.listen, "10.0.99.99"];
+    const listen = [...rig.node.routing.listen, "10.0.99.99"];
     const early = rig.announcer(t, { listen }, 500);
     const error = await t.throwsAsync(early.set(ROUTES), {
       instanceOf: RoutingTimeoutError,
@@ -195,7 +145,7 @@ test.serial(
 
     const late = rig.announcer(t);
     await late.set(ROUTES);
-    await routerHas(rig, [VIP, POOL, AGGREGATE]);
+    await routerHas(rig, PREFIXES);
   },
 );
 
@@ -204,12 +154,12 @@ test.serial(
   async (t) => {
     const announcer = rig.announcer(t, {}, 1000);
     await announcer.set(ROUTES);
-    await routerHas(rig, [VIP, POOL, AGGREGATE]);
-    rig.pair.signalGobgpd("SIGSTOP");
+    await routerHas(rig, PREFIXES);
+    rig.node.signalGobgpd("SIGSTOP");
     const error = await t.throwsAsync(announcer.set([route(VIP)]), {
       instanceOf: RoutingTimeoutError,
     });
-    rig.pair.signalGobgpd("SIGCONT");
+    rig.node.signalGobgpd("SIGCONT");
     t.regex(error.message, /within 1000 ms.*does not answer/);
     await routerHas(rig, [VIP]);
   },
@@ -223,7 +173,7 @@ test.serial(
     await rig.announcer(t, { listen: [] }).set(ROUTES);
     const global = await rig.withClient((client) => client.getBgp());
     t.is(global?.listenPort, -1, "the daemon listens");
-    const { stdout } = await rig.pair.nodeSockets();
+    const { stdout } = await rig.node.sockets();
     t.is(stdout.trim(), "", "something listens on BGP's port");
     await rig.killDaemon();
     await rig.startDaemon();
@@ -247,7 +197,13 @@ test.serial("set() names a socket that does not exist", async (t) => {
   t.is(status.state, "down");
   t.deepEqual(
     status.neighbors,
-    [{ address: "10.0.1.1", asn: ROUTER_ASN, state: "unknown", uptimeMs: 0 }],
+    ["10.0.1.1", "2001:db8:0:1::1"].map((address) => ({
+      address,
+      asn: ROUTER_ASN,
+      state: "unknown",
+      uptimeMs: 0,
+      families: [],
+    })),
     "the configured neighbors are not listed",
   );
 });
@@ -255,19 +211,23 @@ test.serial("set() names a socket that does not exist", async (t) => {
 test.serial(
   "BlackholeRoutes.set() keeps the kernel's list, and only its own",
   async (t) => {
-    const { nodeNamespace, nodeRoutes } = rig.pair;
-    const blackholes = new BlackholeRoutes(["ip", "-n", nodeNamespace]);
+    const { node } = rig;
+    const blackholes = new BlackholeRoutes(["ip", "-n", node.namespace]);
     const prefixes = (...texts: string[]) =>
       texts.map((text) => route(text).prefix);
     const kernel = async () =>
-      (await nodeRoutes("type blackhole")).map(
+      (await node.routes("type blackhole")).map(
         ({ dst, protocol }) => `${dst} ${protocol}`,
       );
-    await rig.pair.nodeIp("route add blackhole 198.51.100.0/24 proto static");
-    await rig.pair.nodeIp("route add blackhole 192.0.2.99 proto static");
+    await node.ip("route add blackhole 198.51.100.0/24 proto static");
+    await node.ip("route add blackhole 192.0.2.99 proto static");
+    await node.ip("route add blackhole 2001:db8:ffff::99 proto static");
+    await node.ip(`route add ${VIP6} via 2001:db8:0:1::1 metric 20`);
 
-    await blackholes.set(prefixes(VIP, AGGREGATE, "192.0.2.99/32"));
-    await blackholes.set(prefixes(VIP, AGGREGATE, "192.0.2.99/32"));
+    const wanted = [VIP, AGGREGATE, "192.0.2.99/32"];
+    const wanted6 = [VIP6, "2001:db8:200::/64", "2001:db8:ffff::99/128"];
+    await blackholes.set(prefixes(...wanted, ...wanted6));
+    await blackholes.set(prefixes(...wanted6, ...wanted));
     t.deepEqual(
       await kernel(),
       [
@@ -275,11 +235,19 @@ test.serial(
         "192.0.2.10 87",
         "192.0.2.99 static",
         "198.51.100.0/24 static",
+        "2001:db8:200::/64 87",
+        "2001:db8:ffff::10 87",
+        "2001:db8:ffff::99 static",
       ],
       "the kernel's routes are not the wanted ones",
     );
+    await t.throwsAsync(
+      node.ip("route get 2001:db8:ffff::10"),
+      { message: /Invalid argument/ },
+      "another program's route to the VIP goes before the blackhole",
+    );
     const taken = "10.99.0.0/16";
-    await rig.pair.nodeIp(`route add ${taken} via 10.0.1.1`);
+    await node.ip(`route add ${taken} via 10.0.1.1`);
     const error = await t.throwsAsync(
       blackholes.set(prefixes("192.0.2.11/32", taken)),
       { instanceOf: RoutingError },
@@ -291,13 +259,22 @@ test.serial(
     );
     t.deepEqual(
       await kernel(),
-      ["192.0.2.11 87", "192.0.2.99 static", "198.51.100.0/24 static"],
+      [
+        "192.0.2.11 87",
+        "192.0.2.99 static",
+        "198.51.100.0/24 static",
+        "2001:db8:ffff::99 static",
+      ],
       "one route that cannot be made kept others from being corrected",
     );
     await blackholes.set([]);
     t.deepEqual(
       await kernel(),
-      ["192.0.2.99 static", "198.51.100.0/24 static"],
+      [
+        "192.0.2.99 static",
+        "198.51.100.0/24 static",
+        "2001:db8:ffff::99 static",
+      ],
       "an empty list did not remove exactly weir's own routes",
     );
   },

@@ -5,6 +5,7 @@ import { formatPrefix } from "../../src/model.ts";
 import type { Prefix } from "../../src/model.ts";
 import { normalizeRoutes, sameRoute } from "../../src/routing/announcer.ts";
 import type { Route } from "../../src/routing/announcer.ts";
+import type { Announcement } from "../../src/routing/families.ts";
 import { plan } from "../../src/routing/plan.ts";
 import type {
   Action,
@@ -18,7 +19,7 @@ import type {
 // A small world, so that desired and observed often meet.
 const prefixes: readonly Prefix[] = [
   { address: "192.0.2.10", length: 32 },
-  { address: "192.0.2.11", length: 32 },
+  { address: "2001:db8:ffff::10", length: 128 },
   { address: "10.200.0.0", length: 24 },
   { address: "10.200.0.0", length: 28 },
 ];
@@ -35,21 +36,29 @@ const anyRoute: fc.Arbitrary<Route> = fc
     ...(communities && { communities }),
   }));
 
+const anyAnnouncement: fc.Arbitrary<Announcement> = fc.record({
+  route: anyRoute,
+  nextHop: fc.constantFrom("0.0.0.0", "10.1.1.2"),
+});
+
 const anySetting: fc.Arbitrary<NeighborSetting> = fc.record({
-  address: fc.constantFrom("10.1.1.1", "10.1.2.1", "10.1.3.1"),
+  address: fc.constantFrom("10.1.1.1", "10.1.2.1", "2001:db8:1:3::1"),
   asn: fc.constantFrom(65000, 65009),
   holdTimeSeconds: fc.constantFrom(3, 9),
+  families: fc.constantFrom([4], [6], [4, 6]),
 });
 
 const anyDesired: fc.Arbitrary<Desired> = fc.record({
   neighbors: fc.uniqueArray(anySetting, { selector: ({ address }) => address }),
-  routes: fc.option(fc.uniqueArray(anyRoute, { selector: keyOf }), {
-    nil: undefined,
-  }),
+  routes: fc.option(
+    fc.uniqueArray(anyAnnouncement, { selector: ({ route }) => keyOf(route) }),
+    { nil: undefined },
+  ),
 });
 
 const anyPath: fc.Arbitrary<ObservedPath> = fc.record({
   route: anyRoute,
+  nextHop: fc.constantFrom("0.0.0.0", "0.0.0.0", "10.1.1.2", ""),
   identifier: fc.constantFrom(0, 0, 0, 5),
   foreign: fc.constantFrom(false, false, true),
 });
@@ -79,11 +88,12 @@ function perform(observed: Observed, actions: readonly Action[]): Observed {
   for (const action of actions) {
     switch (action.op) {
       case "announce": {
-        const { route } = action;
+        const { announcement } = action;
         paths = paths.filter(
-          (path) => path.identifier !== 0 || keyOf(path.route) !== keyOf(route),
+          ({ route, identifier }) =>
+            identifier !== 0 || keyOf(route) !== keyOf(announcement.route),
         );
-        paths = [...paths, { route, identifier: 0, foreign: false }];
+        paths = [...paths, { ...announcement, identifier: 0, foreign: false }];
         break;
       }
       case "withdraw":
@@ -124,9 +134,14 @@ test("plan() makes the observed the desired", (t) => {
       );
       if (desired.routes === undefined) return;
       t.is(paths.length, desired.routes.length, "paths are left or missing");
-      for (const route of desired.routes)
+      for (const { route, nextHop } of desired.routes)
         t.true(
-          paths.some((path) => !path.foreign && sameRoute(path.route, route)),
+          paths.some(
+            (path) =>
+              !path.foreign &&
+              path.nextHop === nextHop &&
+              sameRoute(path.route, route),
+          ),
           `the route for ${keyOf(route)} is not announced as desired`,
         );
     }),
@@ -150,8 +165,11 @@ test("plan() never touches what is right", (t) => {
         if (action.op === "announce")
           t.false(
             observed.paths.some(
-              ({ route, identifier, foreign }) =>
-                identifier === 0 && !foreign && sameRoute(route, action.route),
+              ({ route, nextHop, identifier, foreign }) =>
+                identifier === 0 &&
+                !foreign &&
+                nextHop === action.announcement.nextHop &&
+                sameRoute(route, action.announcement.route),
             ),
             "a route that is announced already is announced again",
           );
@@ -181,11 +199,16 @@ test("plan() announces before it withdraws, and adds neighbors last", (t) => {
 test("plan() replaces a neighbor that is sent what the table does not have", (t) => {
   const [prefix] = prefixes;
   if (prefix === undefined) return t.fail();
-  const setting = { address: "10.1.1.1", asn: 65000, holdTimeSeconds: 9 };
-  const route = { prefix };
+  const setting: NeighborSetting = {
+    address: "10.1.1.1",
+    asn: 65000,
+    holdTimeSeconds: 9,
+    families: [4],
+  };
+  const announcement = { route: { prefix }, nextHop: "0.0.0.0" };
   t.deepEqual(
     plan(
-      { neighbors: [setting], routes: [route] },
+      { neighbors: [setting], routes: [announcement] },
       {
         neighbors: [{ setting, foreign: false, sent: [prefix] }],
         paths: [],
@@ -193,7 +216,7 @@ test("plan() replaces a neighbor that is sent what the table does not have", (t)
     ),
     [
       { op: "removeNeighbor", address: setting.address },
-      { op: "announce", route },
+      { op: "announce", announcement },
       { op: "addNeighbor", setting },
     ],
     "the neighbor stays with a table that no longer counts",
@@ -207,12 +230,14 @@ test("normalizeRoutes() orders communities and drops host bits", (t) => {
         prefix: { address: "10.200.0.77", length: 24 },
         communities: ["65535:0", "1:2", "65535:0"],
       },
+      { prefix: { address: "2001:db8:200::77", length: 124 } },
     ]),
     [
       {
         prefix: { address: "10.200.0.0", length: 24 },
         communities: ["1:2", "65535:0"],
       },
+      { prefix: { address: "2001:db8:200::70", length: 124 } },
     ],
   );
 });

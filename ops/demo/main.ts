@@ -3,7 +3,9 @@
 
 import { performance } from "node:perf_hooks";
 import { labNames, LabError } from "../lab/lab.ts";
+import { type Family, formatHost } from "../../src/model.ts";
 import {
+  addressesOf,
   CLIENTS,
   DIRECTORS,
   RACK,
@@ -28,8 +30,8 @@ import { readRound, roundCommand, type Fetch, type Round } from "./round.ts";
 const HELP = `Usage: ./weir demo [--keep] [--json] [--name NAME]
 
 Deploys a rack in network namespaces (two clients, a router with ECMP, three directors, three real servers), fetches
-files through the VIP with curl from both clients, verifies each of them by its hash, and shows which director and
-which real server has carried how much. Then it takes the power from the busiest director in the middle of hundreds of
+files through its VIPs with curl, one client with IPv4 and the other one with IPv6, verifies each of them by its hash, and
+shows which director and which real server has carried how much. Then it takes the power from the busiest director in the middle of hundreds of
 connections, and shows who has taken them over, and how long they stood still. It takes about 20 seconds.
 
 Options:
@@ -51,6 +53,9 @@ Examples:
 const EXIT_FAILED = 1;
 
 const DEFAULT_NAME = "rack";
+
+/** What each client speaks. */
+const SPEAKS: Readonly<Record<Client, Family>> = { c1: 4, c2: 6 };
 
 /** For each client. */
 const ROUNDS: readonly Round[] = Array.from({ length: 8 }, (_, index) => ({
@@ -123,7 +128,7 @@ async function demo(
       await rack.ready((missing) => progress.live(`waiting: ${missing}`));
       times.deploySeconds = secondsSince(begin);
       progress.step(
-        `ready after ${times.deploySeconds.toFixed(1)} s: all directors announce ${RACK.vip}, all real servers are up`,
+        `ready after ${times.deploySeconds.toFixed(1)} s: all directors announce ${RACK.vip} and ${RACK.ipv6.vip}, all real servers are up`,
       );
       const before = await sessionsCreated(rack);
       const trafficBegin = performance.now();
@@ -159,10 +164,11 @@ async function sendAll(
   onRound: () => void,
 ): Promise<void> {
   const send = async (client: Client) => {
+    const host = formatHost(addressesOf(SPEAKS[client]).vip);
     for (const round of ROUNDS) {
       const { stdout } = await rack.lab.exec(
         client,
-        roundCommand(RACK.vip, round),
+        roundCommand(host, round),
         { timeoutMs: ROUND_LIMIT_MS },
       );
       fetches.push(...readRound(stdout, round));
@@ -199,12 +205,13 @@ function lookAround(name: string): string {
     `  ./weir lab exec${option} ${node} -- ${command}`;
   return `The rack is up. To look around:
 ${run("c1", `curl -si http://${RACK.vip}/`)}
+${run("c2", `curl -gsi http://[${RACK.ipv6.vip}]/`)}
 ${run("d1", "/opt/weir/weir sessions")}
 ${run("d1", "/opt/weir/weir counters")}
 ${run("d1", "/opt/weir/weir servers")}
 ${run("d1", "/opt/weir/weir routes")}
 ${run(RACK.router, "ip route")}
-${run(RACK.router, 'vtysh -c "show bgp ipv4 unicast"')}
+${run(RACK.router, 'vtysh -c "show bgp ipv6 unicast"')}
 ${run("s1", "tcpdump -ni eth1 port 80")}
 To remove it:
   ./weir lab destroy${option}

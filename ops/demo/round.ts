@@ -41,7 +41,7 @@ const REPORT_FIELDS = [
 ];
 const REPORT_MARK = "curl";
 
-/** The command line that does a round against the VIP. */
+/** The command line that does a round against a VIP, which is given as in a URL: with a port, if it is not 80. */
 export function roundCommand(vip: string, round: Round): readonly string[] {
   const report = REPORT_FIELDS.map((field) => `%${braced(field)}`).join("\\t");
   return [

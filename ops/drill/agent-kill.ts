@@ -3,6 +3,7 @@
 // pinned dataplane and the routing daemon go on without it.
 
 import { setTimeout as delay } from "node:timers/promises";
+import { formatHost } from "../../src/model.ts";
 import { LabError } from "../lab/errors.ts";
 import { CHECKOUT, until } from "../lab/rack.ts";
 import { countConnections, slowestMs, sumBytes } from "./connections.ts";
@@ -97,8 +98,8 @@ class AgentKill implements Attempt<AgentKillRun> {
   }
 
   async prepare(): Promise<void> {
-    const { rack, director, random } = this.#scene;
-    const traffic = await SteadyTraffic.start(rack);
+    const { rack, director, random, family } = this.#scene;
+    const traffic = await SteadyTraffic.start(rack, family);
     this.#traffic = traffic;
     traffic.request(REQUEST_EVERY_MS);
     const transfer = (await traffic.openOneEach()).get(director);
@@ -202,7 +203,8 @@ class AgentKill implements Attempt<AgentKillRun> {
     const { rack, director } = this.#scene;
     const sessions = await rack.sessions(director, "--client", client);
     return sessions.find(
-      ({ local, origin }) => origin === director && local.startsWith(`${lip}:`),
+      ({ local, origin }) =>
+        origin === director && local.startsWith(`${formatHost(lip)}:`),
     )?.generation;
   }
 

@@ -6,11 +6,13 @@ import type { Window } from "./route-watch.ts";
 
 export type Connections = {
   readonly opened: number;
-  /** Those that did not deliver all that they should: the next three, and early ends. */
+  /** Those that did not deliver all that they should: the next four, and early ends. */
   readonly broken: number;
   readonly reset: number;
   readonly timedOut: number;
   readonly corrupted: number;
+  /** Flows of datagrams that went on as another session: from another real server, or local address and port. */
+  readonly moved: number;
 };
 
 /** Whatever has an outcome: an exchange, a stream, a dialogue. */
@@ -25,6 +27,7 @@ export function countConnections(exchanges: readonly Ended[]): Connections {
     reset: count("reset"),
     timedOut: count("timedOut"),
     corrupted: count("corrupted"),
+    moved: count("moved"),
   };
 }
 

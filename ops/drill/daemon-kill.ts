@@ -110,8 +110,8 @@ class DaemonKill implements Attempt<DaemonKillRun> {
   }
 
   async prepare(): Promise<void> {
-    const { rack, random } = this.#scene;
-    this.#traffic = await SteadyTraffic.start(rack);
+    const { rack, random, family } = this.#scene;
+    this.#traffic = await SteadyTraffic.start(rack, family);
     this.#watch = await RouteWatch.start(rack);
     this.#agent = await this.#agentProcess();
     this.#traffic.request(REQUEST_EVERY_MS);
@@ -221,12 +221,7 @@ class DaemonKill implements Attempt<DaemonKillRun> {
     limitMs: number,
   ): Promise<Window | undefined> {
     const find = () =>
-      windowOf(
-        this.#watch?.changes ?? [],
-        this.#scene.director,
-        present,
-        sinceMs,
-      );
+      windowOf(this.#watch?.changes ?? [], this.#scene, present, sinceMs);
     await until(
       what,
       async () =>

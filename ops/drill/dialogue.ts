@@ -5,7 +5,8 @@
 
 import { setTimeout as delay } from "node:timers/promises";
 import { LabError } from "../lab/errors.ts";
-import { RACK, type Client, type Rack } from "../lab/rack.ts";
+import type { Family } from "../../src/model.ts";
+import { addressesOf, RACK, type Client, type Rack } from "../lab/rack.ts";
 import type { Outcome } from "./events.ts";
 import { LineProgram } from "./line-program.ts";
 
@@ -27,18 +28,18 @@ export type Talk = {
 };
 
 type Language = {
-  readonly program: (id: string) => readonly string[];
+  readonly program: (vip: string) => readonly string[];
   /** The question of that number, from 0. */
   readonly ask: (number: number, id: string) => string;
   /** `before`: the last answer to a question of the same kind. */
   readonly isRight: (number: number, answer: string, before: string) => boolean;
 };
 
-const { vip, ports } = RACK;
+const { ports } = RACK;
 
 const LANGUAGES: Readonly<Record<Talk["kind"], Language>> = {
   redis: {
-    program: () => ["redis-cli", "-h", vip, "-p", String(ports.redis)],
+    program: (vip) => ["redis-cli", "-h", vip, "-p", String(ports.redis)],
     ask: (number, id) => (number % 2 === 0 ? `INCR ${id}` : "CLIENT ID"),
     isRight: (number, answer, before) =>
       number % 2 === 0
@@ -46,7 +47,7 @@ const LANGUAGES: Readonly<Record<Talk["kind"], Language>> = {
         : /^\d+$/.test(answer) && (before === "" || answer === before),
   },
   shell: {
-    program: () => [
+    program: (vip) => [
       ...["bash", "-c", SHELL_CLIENT, "shell", vip, String(ports.shell)],
     ],
     ask: (number) => (number % 2 === 0 ? `echo $((7 * ${number}))` : "echo $$"),
@@ -77,13 +78,13 @@ export class Dialogue {
   #bytesVerified = 0;
 
   /** It begins at once. */
-  constructor(rack: Rack, client: Client, kind: Talk["kind"]) {
+  constructor(rack: Rack, client: Client, family: Family, kind: Talk["kind"]) {
     this.#client = client;
     this.#kind = kind;
     this.#program = new LineProgram(
       rack,
       client,
-      LANGUAGES[kind].program(this.#id),
+      LANGUAGES[kind].program(addressesOf(family).vip),
       `the ${kind} session on ${client}`,
       (line) => line,
     );

@@ -3,7 +3,8 @@
 
 import { LabError } from "../lab/errors.ts";
 import { fileHash, FILES } from "../lab/rack/files.ts";
-import { RACK, type Client, type Rack } from "../lab/rack.ts";
+import { type Family, formatHost } from "../../src/model.ts";
+import { addressesOf, type Client, type Rack } from "../lab/rack.ts";
 import type { Outcome } from "./events.ts";
 
 const FILE = "steady/2m";
@@ -24,7 +25,7 @@ const CURL_OUTCOMES: Readonly<Record<string, Outcome>> = {
  * the hash of what came.
  */
 const SCRIPT = `file=$(mktemp)
-curl --disable --silent --connect-timeout "$1" --speed-limit 1 --speed-time "$1" --output "$file" \\
+curl --disable --globoff --silent --connect-timeout "$1" --speed-limit 1 --speed-time "$1" --output "$file" \\
 	--write-out '%{exitcode} %{time_total} %{local_port}' "$2"
 echo " $(date +%s%3N) $(sha256sum <"$file")"
 rm "$file"`;
@@ -42,13 +43,15 @@ export type Download = {
 export class Downloads {
   readonly #rack: Rack;
   readonly #client: Client;
+  readonly #url: string;
   readonly #all: Promise<readonly Download[]>;
   #stopped = false;
 
   /** They begin at once. */
-  constructor(rack: Rack, client: Client) {
+  constructor(rack: Rack, client: Client, family: Family) {
     this.#rack = rack;
     this.#client = client;
+    this.#url = `http://${formatHost(addressesOf(family).vip)}/${FILE}`;
     this.#all = this.#run();
   }
 
@@ -69,8 +72,9 @@ export class Downloads {
   }
 
   async #download(): Promise<Download> {
-    const url = `http://${RACK.vip}/${FILE}`;
-    const argv = ["bash", "-c", SCRIPT, "download", String(SILENCE_S), url];
+    const argv = [
+      ...["bash", "-c", SCRIPT, "download", String(SILENCE_S), this.#url],
+    ];
     const startedMs = Date.now();
     try {
       const line = await this.#rack.output(this.#client, argv, {

@@ -3,6 +3,7 @@
 // broke, and measures; what it may measure at most are its bounds.
 
 import { performance } from "node:perf_hooks";
+import type { Family, Protocol } from "../../src/model.ts";
 import { LabError } from "../lab/errors.ts";
 import {
   DIRECTORS,
@@ -37,6 +38,12 @@ export type Run = {
   readonly ownDelayMs: number;
 };
 
+/** What a drill's connections are made of. */
+export type Transport = {
+  readonly family: Family;
+  readonly protocol: Protocol;
+};
+
 export type Scenario<R extends Run> = {
   readonly name: string;
   /** The numbers that `judge` compares with. */
@@ -65,7 +72,7 @@ export type Scenario<R extends Run> = {
 };
 
 /** Where a run takes place. */
-export type Scene = {
+export type Scene = Transport & {
   readonly rack: Rack;
   readonly director: Director;
   readonly progress: Progress;
@@ -88,7 +95,7 @@ export interface Attempt<R extends Run> {
   close(): void | Promise<void>;
 }
 
-export type DrillOptions = {
+export type DrillOptions = Transport & {
   readonly name: string;
   readonly runs: number;
   readonly seed: number;
@@ -105,25 +112,26 @@ export type Examined<R extends Run> = R & Tables & { readonly seconds: number };
 export type DrillResult<R extends Run> = Pick<
   Tables,
   "sync" | "lagMs" | "tablesEqual"
-> & {
-  readonly scenario: string;
-  readonly seed: number;
-  readonly control: boolean;
-  readonly runs: readonly (Examined<R> & {
+> &
+  Transport & {
+    readonly scenario: string;
+    readonly seed: number;
+    readonly control: boolean;
+    readonly runs: readonly (Examined<R> & {
+      readonly problems: readonly string[];
+    })[];
+    readonly worst: object;
+    readonly bounds: object;
+    /** Of all runs. */
+    readonly broken: number;
+    readonly excused: number;
+    /** With `control`: whether each run failed as it had to. */
+    readonly ok: boolean;
+    /** Why it is not ok, as sentences; those of the runs too. */
     readonly problems: readonly string[];
-  })[];
-  readonly worst: object;
-  readonly bounds: object;
-  /** Of all runs. */
-  readonly broken: number;
-  readonly excused: number;
-  /** With `control`: whether each run failed as it had to. */
-  readonly ok: boolean;
-  /** Why it is not ok, as sentences; those of the runs too. */
-  readonly problems: readonly string[];
-  readonly deploySeconds: number;
-  readonly seconds: number;
-};
+    readonly deploySeconds: number;
+    readonly seconds: number;
+  };
 
 /** A rack that cannot be deployed, or a run that cannot go on, is a result too. */
 export async function runDrill<R extends Run>(
@@ -132,6 +140,7 @@ export async function runDrill<R extends Run>(
   progress: Progress,
 ): Promise<DrillResult<R>> {
   const { name, runs: count, seed, sabotage, control, connections } = options;
+  const { family, protocol } = options;
   const begin = performance.now();
   const seconds = () => Math.round(performance.now() - begin) / 1000;
   const random = randomFrom(seed);
@@ -151,7 +160,7 @@ export async function runDrill<R extends Run>(
       for (const director of inTurn(count, random)) {
         const scene = {
           ...{ rack, director, progress, random, sabotage, connections },
-          shared: !control,
+          ...{ family, protocol, shared: !control },
         };
         const began = seconds();
         const beganAtMs = Date.now();
@@ -175,7 +184,7 @@ export async function runDrill<R extends Run>(
     failures.push(error.message);
   }
   return {
-    ...summarise(scenario, { seed, control }, runs, failures),
+    ...summarise(scenario, options, runs, failures),
     deploySeconds,
     seconds: seconds(),
   };
@@ -207,7 +216,12 @@ export function inTurn(
 /** `failures`: what kept the drill from going on. Pure. */
 export function summarise<R extends Run>(
   scenario: Scenario<R>,
-  { seed, control }: Pick<DrillOptions, "seed" | "control">,
+  {
+    seed,
+    control,
+    family,
+    protocol,
+  }: Pick<DrillOptions, "seed" | "control" | "family" | "protocol">,
   runs: readonly Examined<R>[],
   failures: readonly string[],
 ): Omit<DrillResult<R>, "deploySeconds" | "seconds"> {
@@ -229,8 +243,7 @@ export function summarise<R extends Run>(
     runs.reduce((total, run) => total + read(run), 0);
   return {
     scenario: scenario.name,
-    seed,
-    control,
+    ...{ family, protocol, seed, control },
     sync: runs.some(({ sync }) => sync === "on") && !control ? "on" : "off",
     lagMs:
       lags.length === 0
@@ -299,6 +312,7 @@ function worstOf(runs: readonly Run[]): object {
     reset: most(({ connections }) => connections.reset),
     timedOut: most(({ connections }) => connections.timedOut),
     corrupted: most(({ connections }) => connections.corrupted),
+    moved: most(({ connections }) => connections.moved),
     stallMs: worstStall(runs.map(({ stallMs }) => stallMs)),
     excused: most(({ excused }) => excused),
     restored: runs.length > 0 && runs.every(({ restored }) => restored),

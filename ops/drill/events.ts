@@ -7,7 +7,8 @@ import { LabError } from "../lab/errors.ts";
 
 /**
  * How an exchange ended. `complete`: all came, and was right. `stopped`: the drill ended it, and all that had come was
- * right. The others are broken: a RST, nothing for too long, wrong bytes, or an end before the end.
+ * right. The others are broken: a RST, nothing for too long, wrong bytes, an end before the end, or another session than
+ * before.
  */
 const outcomeCodec = t.keyof({
   complete: null,
@@ -16,6 +17,7 @@ const outcomeCodec = t.keyof({
   timedOut: null,
   corrupted: null,
   endedEarly: null,
+  moved: null,
 });
 export type Outcome = t.TypeOf<typeof outcomeCodec>;
 

@@ -4,6 +4,7 @@
 
 import { connect, type Socket } from "node:net";
 import { performance } from "node:perf_hooks";
+import { formatHost } from "../../src/model.ts";
 import type { Exchange, Outcome } from "./events.ts";
 import { GapRecorder, type Stall } from "./gaps.ts";
 
@@ -63,7 +64,7 @@ export class HttpExchange {
   #send(): void {
     this.#port = this.#socket.localPort ?? 0;
     this.#socket.write(
-      `GET ${this.#options.path} HTTP/1.1\r\nHost: ${this.#options.address}\r\nConnection: close\r\n${HEAD_END.slice(2)}`,
+      `GET ${this.#options.path} HTTP/1.1\r\nHost: ${formatHost(this.#options.address)}\r\nConnection: close\r\n${HEAD_END.slice(2)}`,
     );
   }
 

@@ -1,8 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a drill does to a rack: single faults, each with its end, that scenarios put together.
 
+import type { Family } from "../../src/model.ts";
 import { LabError } from "../lab/errors.ts";
-import { CHECKOUT, RACK, type Director, type Rack } from "../lab/rack.ts";
+import {
+  addressesOf,
+  CHECKOUT,
+  DIRECTORS,
+  FAMILIES,
+  interfaceTowards,
+  RACK,
+  type Director,
+  type Rack,
+} from "../lab/rack.ts";
 import { kill } from "./kill.ts";
 
 export type Fault = {
@@ -10,7 +20,8 @@ export type Fault = {
   readonly what: string;
   /** Resolves when it has happened. @returns when it began, in ms since 1970, and no earlier than that */
   inject(): Promise<number>;
-  undo(): Promise<void>;
+  /** As `inject`. */
+  undo(): Promise<number>;
 };
 
 /** Those that are in effect. All of them are within the rack: where it is destroyed, nothing is left of them either. */
@@ -22,12 +33,12 @@ export class Faults {
     return fault.inject();
   }
 
-  /** Undoes one of them, or does nothing if it is not in effect. */
-  async undo(fault: Fault): Promise<void> {
+  /** Undoes one of them, or does nothing if it is not in effect: then it returns undefined. */
+  async undo(fault: Fault): Promise<number | undefined> {
     const at = this.#active.indexOf(fault);
-    if (at < 0) return;
+    if (at < 0) return undefined;
     this.#active.splice(at, 1);
-    await fault.undo();
+    return fault.undo();
   }
 
   /** The last one first. What cannot be undone keeps no other one from it. @throws LabError with all that failed */
@@ -51,7 +62,7 @@ export function cableOut(rack: Rack, director: Director): Fault {
   return {
     what: "cable out",
     inject: () => set("down"),
-    undo: async () => void (await set("up")),
+    undo: () => set("up"),
   };
 }
 
@@ -66,8 +77,9 @@ export function powerOff(rack: Rack, director: Director): Fault {
       return atMs;
     },
     undo: async () => {
-      await cable.undo();
+      const atMs = await cable.undo();
       if (!rack.lab.isRunning(director)) await rack.lab.startNode(director);
+      return atMs;
     },
   };
 }
@@ -77,26 +89,37 @@ const BUS_PORTS = [4222, 6222] as const;
 
 /** The router drops what belongs to the bus, without a word: that of one director, or of all of them. */
 export function busCut(rack: Rack, director?: Director): Fault {
-  const ends =
-    director === undefined
-      ? [""]
-      : ["from", "to"].map(
-          (end) => `${end} ${RACK.directors[director].address}`,
-        );
-  const rules = ends.flatMap((end) =>
-    BUS_PORTS.flatMap((port) =>
-      ["dport", "sport"].map(
-        (side) => `${end} ipproto tcp ${side} ${port} blackhole`,
+  const rules = FAMILIES.flatMap((family) =>
+    endsOf(family, director).flatMap((end) =>
+      BUS_PORTS.flatMap((port) =>
+        ["dport", "sport"].map(
+          (side) =>
+            [family, `${end} ipproto tcp ${side} ${port} blackhole`] as const,
+        ),
       ),
     ),
   );
   const change = (verb: "add" | "del") =>
-    timed(rack, rules.map((rule) => `ip rule ${verb} ${rule}`).join(" && "));
+    timed(
+      rack,
+      rules
+        .map(([family, rule]) => `ip -${family} rule ${verb} ${rule}`)
+        .join(" && "),
+    );
   return {
     what: director === undefined ? "bus cut between all" : "bus cut",
     inject: () => change("add"),
-    undo: async () => void (await change("del")),
+    undo: () => change("del"),
   };
+}
+
+/** How rules of the router name what comes from a director and what goes to it; without one, what comes from any. */
+function endsOf(family: Family, director?: Director): readonly string[] {
+  const { directors } = addressesOf(family);
+  if (director === undefined)
+    return DIRECTORS.map((one) => `from ${directors[one].address}`);
+  const { address } = directors[director];
+  return [`from ${address}`, `to ${address}`];
 }
 
 /** The agent is stopped where it is (SIGSTOP), and later goes on as if nothing had happened. */
@@ -110,22 +133,28 @@ export function agentStop(rack: Rack, director: Director): Fault {
   return {
     what: "agent stopped",
     inject: () => signal("STOP"),
-    undo: async () => void (await signal("CONT")),
+    undo: () => signal("CONT"),
   };
 }
 
-/** By addresses, protocol and ports, as rack.clab.yml says; and without the protocol. All flows are TCP: that spreads
- * them as evenly, but every one of them anew. */
+/** By addresses, protocol and ports, as rack.clab.yml says; and without the protocol. All flows of a drill have the same
+ * one: that spreads them as evenly, but every one of them anew. */
 const HASH_FIELDS = { usual: 55, other: 51 } as const;
 
 /** The router hashes by another function: two thirds of the flows go another way, and nobody has failed. */
 export function rehash(rack: Rack): Fault {
   const set = (fields: number) =>
-    timed(rack, `echo ${fields} >/proc/sys/net/ipv4/fib_multipath_hash_fields`);
+    timed(
+      rack,
+      FAMILIES.map(
+        (family) =>
+          `echo ${fields} >/proc/sys/net/ipv${family}/fib_multipath_hash_fields`,
+      ).join(" && "),
+    );
   return {
     what: "the router hashes differently",
     inject: () => set(HASH_FIELDS.other),
-    undo: async () => void (await set(HASH_FIELDS.usual)),
+    undo: () => set(HASH_FIELDS.usual),
   };
 }
 
@@ -135,19 +164,22 @@ export function splitHalves(
   forward: Director,
   reply: Director,
 ): Fault {
-  // Better than the routes from BGP, whose metric is 20.
-  const route = (prefix: string, director: Director) =>
-    `${prefix} via ${RACK.directors[director].address} metric 1`;
-  const routes = [
-    route(RACK.vip, forward),
-    ...Object.values(RACK.directors).map(({ pool }) => route(pool, reply)),
-  ];
+  const routes = FAMILIES.flatMap((family) => {
+    const { vip, directors } = addressesOf(family);
+    // Better than the routes from BGP, whose metric is 20.
+    const route = (prefix: string, director: Director) =>
+      `${prefix} via ${directors[director].address} metric 1`;
+    return [
+      route(vip, forward),
+      ...Object.values(directors).map(({ pool }) => route(pool, reply)),
+    ];
+  });
   const change = (verb: "add" | "del") =>
     timed(rack, routes.map((one) => `ip route ${verb} ${one}`).join(" && "));
   return {
     what: `all of the VIP through ${forward}, all replies through ${reply}`,
     inject: () => change("add"),
-    undo: async () => void (await change("del")),
+    undo: () => change("del"),
   };
 }
 
@@ -180,7 +212,7 @@ export function wrongClock(
       const found = await rack.output(director, [
         ...["bash", "-c", `cat /proc/$(</run/weir-agent.pid)/environ || true`],
       ]);
-      if (found.includes(`${OFFSET}=`)) await restart([]);
+      return found.includes(`${OFFSET}=`) ? restart([]) : Date.now();
     },
   };
 }
@@ -191,8 +223,4 @@ async function timed(rack: Rack, script: string): Promise<number> {
     ...["bash", "-c", `${script} && date +%s%6N`],
   ]);
   return Number(output) / 1000;
-}
-
-function interfaceTowards(director: Director): string {
-  return { d1: "eth1", d2: "eth2", d3: "eth3" }[director];
 }

@@ -1,12 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which director carries which half of a connection: the router is asked where it sends a packet of it now, in the way in
-// which it decides for each packet (the input route with addresses, protocol and ports, hashed as ECMP does).
+// Which director carries which half of a connection: for a moment the router's packets towards the directors are looked at.
+// To ask the router instead is no way: for IPv6, Linux works out another hash for a question than for a packet
+// (rt6_multipath_custom_hash_fl6() and _skb(), 6.1 to 6.18).
 
 import { LabError } from "../lab/errors.ts";
-import { DIRECTORS, RACK, type Director, type Rack } from "../lab/rack.ts";
-import type { ClientStream } from "./streams.ts";
+import {
+  addressesOf,
+  DIRECTORS,
+  interfaceTowards,
+  RACK,
+  type Director,
+  type Rack,
+} from "../lab/rack.ts";
+import type { Transport } from "./drill.ts";
+import { STREAMS_PORTS, type ClientStream } from "./streams.ts";
 
-/** Of one connection. Undefined: the packets go nowhere. */
+/** Of one connection. Undefined: no packet was seen. */
 export type Halves = {
   /** From the client to the VIP. */
   readonly forward: Director | undefined;
@@ -14,58 +23,67 @@ export type Halves = {
   readonly reply: Director | undefined;
 };
 
-/** The router's interface towards each machine, by rack.clab.yml. */
-const TOWARDS: Readonly<Record<string, string>> = {
-  c1: "eth21",
-  c2: "eth22",
-  s1: "eth11",
-  s2: "eth12",
-  s3: "eth13",
-};
+/** For tcpdump to begin. */
+const START_MS = 500;
+/** Beside the time that it looks. */
+const LIMIT_MS = 15_000;
 
-const PORT = RACK.ports.streams;
+/**
+ * One line for each direction of each connection: the interface that its last packet has left by, and from where to where.
+ * `$1`: seconds, `$2`: a filter.
+ */
+const SCRIPT = `timeout --preserve-status --signal INT "$1" \\
+		tcpdump --immediate-mode -i any -Q out -nnqtl -s 96 -B 16384 "$2" |
+	awk 'NF > 5 { left[$4 " " $6] = $1 } END { for (one in left) print left[one], one }'`;
 
-/** In the order of the connections, each of which a real server has answered. @throws LabError */
+/** In the order of the connections, both of whose ends send at least once in `everyMs`. @throws LabError */
 export async function halvesOf(
   rack: Rack,
+  transport: Transport,
   streams: readonly ClientStream[],
+  everyMs: number,
 ): Promise<readonly Halves[]> {
   if (streams.length === 0) return [];
-  // -force: a packet that goes nowhere is an answer, too.
+  const lookMs = START_MS + 2 * everyMs;
   const output = await rack.output(
     RACK.router,
-    ["bash", "-c", "ip -oneline -force -batch - 2>&1 || true"],
-    { input: streams.flatMap(questions).join("") },
+    [
+      ...["bash", "-c", SCRIPT, "halves", String(lookMs / 1000)],
+      filterOf(transport),
+    ],
+    { timeoutMs: lookMs + LIMIT_MS },
   );
-  return readHalves(output, streams.length);
+  return readHalves(output, transport, streams);
 }
 
-function questions(stream: ClientStream): readonly string[] {
-  const { client, port, server, lip, lport } = stream;
-  const realServers: Readonly<Record<string, string>> = RACK.realServers;
-  return [
-    `route get ${RACK.vip} from ${RACK.clients[client]} iif ${TOWARDS[client]} ipproto tcp sport ${port} dport ${PORT}\n`,
-    `route get ${lip} from ${realServers[server]} iif ${TOWARDS[server]} ipproto tcp sport ${PORT} dport ${lport}\n`,
-  ];
+function filterOf({ family, protocol }: Transport): string {
+  const { vip, aggregate } = addressesOf(family);
+  const port = STREAMS_PORTS[protocol];
+  return `${protocol} and ((dst host ${vip} and dst port ${port}) or (dst net ${aggregate} and src port ${port}))`;
 }
 
-/** The answers to `questions`, in their order: one line that names a route, or one error. Pure. @throws LabError */
-export function readHalves(output: string, count: number): readonly Halves[] {
-  const answers = output
-    .split("\n")
-    .filter((line) => line !== "" && !line.startsWith("Command failed "))
-    .map((line) => {
-      const gateway = / via (\S+)/.exec(line)?.[1];
-      return DIRECTORS.find(
-        (director) => RACK.directors[director].address === gateway,
-      );
-    });
-  if (answers.length !== 2 * count)
+/** What SCRIPT has printed. Pure. @throws LabError when it is nothing at all */
+export function readHalves(
+  output: string,
+  { family, protocol }: Transport,
+  streams: readonly ClientStream[],
+): readonly Halves[] {
+  const { vip, clients, realServers } = addressesOf(family);
+  const servers: Readonly<Record<string, string>> = realServers;
+  const service = STREAMS_PORTS[protocol];
+  const carriers = new Map(
+    output.split("\n").map((line) => {
+      const [left, from, to = ""] = line.split(" ");
+      const carrier = DIRECTORS.find((one) => interfaceTowards(one) === left);
+      return [`${from} ${to.replace(/:$/, "")}`, carrier];
+    }),
+  );
+  if (output.trim() === "")
     throw new LabError(
-      `Cannot tell which director carries what: the router gave ${answers.length} answers to ${2 * count} questions`,
+      `Cannot tell which director carries what: the router sends none of ${streams.length} connections to any`,
     );
-  return Array.from({ length: count }, (_, index) => ({
-    forward: answers[2 * index],
-    reply: answers[2 * index + 1],
+  return streams.map(({ client, port, server, lip, lport }) => ({
+    forward: carriers.get(`${clients[client]}.${port} ${vip}.${service}`),
+    reply: carriers.get(`${servers[server]}.${service} ${lip}.${lport}`),
   }));
 }

@@ -2,7 +2,8 @@
 // The load program as the drill sees it: started in a client, told on its standard input, heard on its standard output.
 
 import { LabError } from "../lab/errors.ts";
-import { CHECKOUT, RACK, type Client, type Rack } from "../lab/rack.ts";
+import { type Family, formatEndpoint } from "../../src/model.ts";
+import { addressesOf, CHECKOUT, type Client, type Rack } from "../lab/rack.ts";
 import { parseEvent, type Exchange, type LoadEvent } from "./events.ts";
 import type { Stall } from "./gaps.ts";
 import { LineProgram } from "./line-program.ts";
@@ -14,7 +15,7 @@ const FINISH_LIMIT_MS = 20_000;
 /** A transfer whose answer has begun. */
 export type Transfer = {
   readonly id: number;
-  /** `address:port` of the client. */
+  /** Address and port of the client. */
   readonly client: string;
   readonly lip: string;
   readonly server: string;
@@ -25,11 +26,16 @@ export class Load {
   readonly ended: Exchange[] = [];
   readonly #program: LineProgram<LoadEvent>;
   readonly #client: Client;
+  readonly #family: Family;
   #lastId = 0;
 
   /** Starts the program in a client. @throws LabError */
-  static async start(rack: Rack, client: Client): Promise<Load> {
-    const load = new Load(rack, client);
+  static async start(
+    rack: Rack,
+    client: Client,
+    family: Family = 4,
+  ): Promise<Load> {
+    const load = new Load(rack, client, family);
     await load.#program.answer(
       ({ event }) => event === "ready" || undefined,
       ANSWER_LIMIT_MS,
@@ -37,12 +43,16 @@ export class Load {
     return load;
   }
 
-  private constructor(rack: Rack, client: Client) {
+  private constructor(rack: Rack, client: Client, family: Family) {
     this.#client = client;
+    this.#family = family;
     this.#program = new LineProgram(
       rack,
       client,
-      [rack.nodeProgram, `${CHECKOUT}/ops/drill/load.ts`, RACK.vip],
+      [
+        ...[rack.nodeProgram, `${CHECKOUT}/ops/drill/load.ts`],
+        addressesOf(family).vip,
+      ],
       `the load program on ${client}`,
       (line) => {
         const event = parseEvent(line);
@@ -68,8 +78,8 @@ export class Load {
         `Cannot open a transfer from ${this.#client}: ${begun.outcome}`,
       );
     const { port, lip, server } = begun;
-    const client = `${RACK.clients[this.#client]}:${port}`;
-    return { id, client, lip, server };
+    const address = addressesOf(this.#family).clients[this.#client];
+    return { id, client: formatEndpoint({ address, port }), lip, server };
   }
 
   close({ id }: Transfer): void {

@@ -75,6 +75,8 @@ export type LoadRun = Run &
       readonly forward: ByDirector;
       readonly reply: ByDirector;
     };
+    /** Of flows over UDP that did not break, in both directions. Lost ones are no fault: that is what UDP is. */
+    readonly datagrams: { readonly sent: number; readonly lost: number };
     /** What shows that the scenario was what it is meant to be, by name. */
     readonly evidence: Readonly<Record<string, number>>;
   };
@@ -100,19 +102,26 @@ const SILENCE_MS = 5_000;
 /** One that works proves both of its directions at least this often: see the interval in streams.ts. */
 const PROOF_MS = 1_000;
 
-/** A broken one whose session was younger than 50 ms when the fault came: nobody else need have known it. */
+/** A broken one whose session was younger than 50 ms at one of those moments: nobody else need have known it. */
 export function isExcused(
   carried: Pick<Carried, "outcome" | "beginMs">,
-  faultMs: number,
+  momentsMs: readonly number[],
 ): boolean {
-  const ageMs = faultMs - carried.beginMs;
-  return isBroken(carried) && ageMs >= 0 && ageMs < BOUNDS.excusedAgeMs;
+  const ages = momentsMs.map((momentMs) => momentMs - carried.beginMs);
+  return (
+    isBroken(carried) &&
+    ages.some((ageMs) => ageMs >= 0 && ageMs < BOUNDS.excusedAgeMs)
+  );
 }
 
-/** The counts of a run; excused ones are not among the broken ones. `faultMs` undefined: there was none. */
+/**
+ * The counts of a run; excused ones are not among the broken ones. `faultMs` undefined: there was none. `momentsMs`: when
+ * young sessions may be lost.
+ */
 export function countCarried(
   all: readonly Carried[],
   faultMs: number | undefined,
+  momentsMs: readonly number[] = faultMs === undefined ? [] : [faultMs],
 ): Pick<
   LoadRun,
   | "connections"
@@ -122,9 +131,7 @@ export function countCarried(
   | "brokenFirst"
   | "bytesVerified"
 > {
-  const excused = new Set(
-    all.filter((one) => faultMs !== undefined && isExcused(one, faultMs)),
-  );
+  const excused = new Set(all.filter((one) => isExcused(one, momentsMs)));
   const counted = all.filter((one) => !excused.has(one));
   const broken = counted.filter(isBroken);
   const count = (kind: Kind): Count => ({
@@ -146,6 +153,19 @@ export function countCarried(
       silentSinceMs: Math.round(silentSinceMs(one) - (faultMs ?? 0)),
     })),
     bytesVerified: all.reduce((sum, one) => sum + one.bytesVerified, 0),
+  };
+}
+
+export function countDatagrams(
+  streams: readonly Pick<
+    ClientStream,
+    "outcome" | "datagrams" | "datagramsLost"
+  >[],
+): LoadRun["datagrams"] {
+  const whole = streams.filter(({ outcome }) => outcome === "complete");
+  return {
+    sent: whole.reduce((sum, one) => sum + one.datagrams, 0),
+    lost: whole.reduce((sum, one) => sum + one.datagramsLost, 0),
   };
 }
 

@@ -23,7 +23,8 @@ const CONNECTIONS_DEFAULT = 1_000;
 const CONNECTIONS_MIN = 300;
 const CONNECTIONS_MAX = 20_000;
 
-const HELP = `Usage: ./weir drill SCENARIO [--json] [--runs N] [--seed S] [--connections N] [--control] [--break] [--name NAME]
+const HELP = `Usage: ./weir drill SCENARIO [--family 4|6] [--protocol tcp|udp] [--json] [--runs N] [--seed S] [--connections N]
+                              [--control] [--break] [--name NAME]
 
 Deploys a rack of its own, breaks one part of it while traffic runs, mends it, and says what clients noticed. Each
 director has its turn.
@@ -36,17 +37,21 @@ Scenarios, about 20 seconds for each run:
 
 Scenarios under load: many connections with numbered, checksummed bytes in both directions, and curl, redis and a shell
 beside them. Bounds of all of them: no connection breaks or stands still for 5 s (except sessions created less than 50 ms
-before a director is cut off, and not more than 1 % of all); within 10 s after the traffic all directors hold equal tables:
+before a director is cut off, and not more than 1 % of all); within 10 s after the traffic all directors hold equal tables.
+With --protocol udp they are flows of numbered, checksummed datagrams, and nothing else: what is lost is counted, and is no
+fault; but no flow may get another real server, or another local address and port, than it had.
 ${LOAD_SCENARIOS.map(({ name, about }) => `  ${name.padEnd(15)}  ${about.join(`\n${" ".repeat(19)}`)}`).join("\n")}
 
 Options:
+  --family 4|6     clients, VIP and real servers speak IPv4 or IPv6 (default: 4)
+  --protocol P     tcp or udp, under load (default: tcp)
   --runs N         how many runs (default: ${DIRECTORS.length}, one for each director)
   --seed S         a number that fixes the order and the moments (default: a random one, printed)
   --connections N  how many lasting connections, under load (default: ${CONNECTIONS_DEFAULT})
   --control        negative control of all but agent-kill: the directors share no sessions; ok only if each run fails
   --break          negative control of the first two: really break what the drill watches over; it must fail then
   --name NAME      the lab's name (default: drill)
-  --json           print one JSON object: {scenario, seed, runs, worst, bounds, ok, ...}
+  --json           print one JSON object: {scenario, family, protocol, seed, runs, worst, ...}
   -h, --help       this text
 
 Exits with 0 if all runs were within the bounds (with --control: if none was), else with 1.
@@ -55,12 +60,18 @@ Examples:
   ./weir drill agent-kill
   ./weir drill power-off --connections 2000 --runs 20 --json | jq .broken
   ./weir drill power-off --control
+  ./weir drill rejoin --family 6 --protocol udp
   ./weir drill daemon-kill --runs 1 --seed 7
 `;
 
 const EXIT_FAILED = 1;
 
+const FAMILIES = { "4": 4, "6": 6 } as const;
+const PROTOCOLS = { tcp: "tcp", udp: "udp" } as const;
+
 const OPTIONS = {
+  family: { type: "string", default: "4" },
+  protocol: { type: "string", default: "tcp" },
   json: { type: "boolean", default: false },
   runs: { type: "string", default: String(DIRECTORS.length) },
   seed: { type: "string" },
@@ -97,6 +108,8 @@ async function main(args: readonly string[]): Promise<number> {
     throw new UsageError(`${scenario} has --control, not --break`);
   const options: DrillOptions = {
     name: values.name,
+    family: oneOf("--family", values.family, FAMILIES),
+    protocol: oneOf("--protocol", values.protocol, PROTOCOLS),
     runs: numberOf("--runs", values.runs, 1, RUNS_MAX),
     seed:
       values.seed === undefined
@@ -111,6 +124,8 @@ async function main(args: readonly string[]): Promise<number> {
       CONNECTIONS_MAX,
     ),
   };
+  if (underLoad === undefined && options.protocol !== "tcp")
+    throw new UsageError(`${scenario} has --protocol tcp only`);
   if (underLoad !== undefined) return report(underLoad, options, values.json);
   switch (scenario) {
     case AGENT_KILL.name:
@@ -122,6 +137,19 @@ async function main(args: readonly string[]): Promise<number> {
         `there is no scenario ${scenario}; there are ${names.join(", ")}`,
       );
   }
+}
+
+function oneOf<T>(
+  option: string,
+  text: string,
+  choices: Readonly<Record<string, T>>,
+): T {
+  const choice = Object.hasOwn(choices, text) ? choices[text] : undefined;
+  if (choice === undefined)
+    throw new UsageError(
+      `${option} takes ${Object.keys(choices).join(" or ")}: current value is ${text}`,
+    );
+  return choice;
 }
 
 function numberOf(
@@ -159,7 +187,9 @@ function render<R extends Run>(
   result: DrillResult<R>,
 ): string {
   const { scenario, seed, control, runs, problems, ok, seconds } = result;
-  const name = control ? `${scenario} without sync` : scenario;
+  const { family, protocol } = result;
+  const way = `IPv${family}, ${protocol.toUpperCase()}`;
+  const name = `${control ? `${scenario} without sync` : scenario} (${way})`;
   const rows = runs.map((run) => [run.director, ...cells(run)]);
   return `${[
     renderTable([["DIRECTOR", ...headings], ...rows]),

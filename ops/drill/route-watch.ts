@@ -3,14 +3,21 @@
 
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
+import type { Family } from "../../src/model.ts";
 import type { LabProcess } from "../lab/lab.ts";
-import { RACK, until, type Director, type Rack } from "../lab/rack.ts";
+import {
+  addressesOf,
+  RACK,
+  until,
+  type Director,
+  type Rack,
+} from "../lab/rack.ts";
 
 /** A route as it is from then on; without gateways when it is gone. */
 export type RouteChange = {
   /** In ms since 1970. */
   readonly atMs: number;
-  /** As `ip` writes it: a host route has no `/32`. */
+  /** As `ip` writes it: a host route has no length. */
   readonly prefix: string;
   readonly gateways: readonly string[];
 };
@@ -63,13 +70,15 @@ export class RouteWatch {
 
 /** A line of `ip -tshort -oneline monitor route`; undefined for what is not a route through a gateway or its end. */
 export function parseRouteChange(line: string): RouteChange | undefined {
-  const match = /^\[(\S+)\] (Deleted )?(?:blackhole )?([\d./]+) /.exec(line);
+  const match = /^\[(\S+)\] (Deleted )?(?:blackhole )?([\da-f:./]+) /.exec(
+    line,
+  );
   const [, time = "", deleted, prefix] = match ?? [];
   const atMs = Date.parse(`${time}Z`);
   if (prefix === undefined || Number.isNaN(atMs)) return undefined;
   // Date.parse() stops at milliseconds.
   const fraction = Number(/\.\d{3}(\d+)$/.exec(time)?.[1] ?? 0) / 1000;
-  const hops = [...line.matchAll(/\bvia ([\d.]+)/g)];
+  const hops = [...line.matchAll(/\bvia ([\da-f:.]+)/g)];
   return {
     atMs: atMs + fraction,
     prefix,
@@ -78,17 +87,21 @@ export function parseRouteChange(line: string): RouteChange | undefined {
 }
 
 /**
- * When, from `sinceMs` on, the last of a director's three routes was gone (`present` false) or there again (true), and the
- * first of them. Undefined while one of them is missing.
+ * When, from `sinceMs` on, the last of a director's three routes of a family was gone (`present` false) or there again
+ * (true), and the first of them. Undefined while one of them is missing.
  */
 export function windowOf(
   changes: readonly RouteChange[],
-  director: Director,
+  {
+    director,
+    family,
+  }: { readonly director: Director; readonly family: Family },
   present: boolean,
   sinceMs: number,
 ): Window | undefined {
-  const { address, pool } = RACK.directors[director];
-  const times = [RACK.vip, RACK.aggregate, pool].map(
+  const { vip, aggregate, directors } = addressesOf(family);
+  const { address, pool } = directors[director];
+  const times = [vip, aggregate, pool].map(
     (prefix) =>
       changes.find(
         (change) =>

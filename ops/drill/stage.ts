@@ -2,6 +2,7 @@
 // Where a scenario under load takes place: it opens connections, breaks things, waits, and all of it is noted.
 
 import { setTimeout as delay } from "node:timers/promises";
+import { formatEndpoint } from "../../src/model.ts";
 import { LabError } from "../lab/errors.ts";
 import {
   CLIENTS,
@@ -19,6 +20,7 @@ import { Faults, rehash, type Fault } from "./faults.ts";
 import { halvesOf, type Halves } from "./halves.ts";
 import {
   countCarried,
+  countDatagrams,
   hitBy,
   keyOf,
   percentiles,
@@ -46,7 +48,7 @@ const TRICKLE_MS = 2_500;
 /** A director without carrier is gone at once; otherwise BGP's hold time is 9 s. */
 const GONE_LIMIT_MS = 12_000;
 const SYNC_LIMIT_MS = 10_000;
-/** Of each stock program, from each client. */
+/** Of each stock program, from each client; all of them speak TCP. */
 const STOCK = 2;
 
 type Measured = Omit<LoadRun, "director" | "restored" | "msToRestore">;
@@ -58,6 +60,8 @@ export class Stage {
   readonly evidence: Record<string, number> = {};
   readonly #stock: readonly (Dialogue | Downloads)[];
   #faultMs: number | undefined;
+  /** When faults have begun and ended. */
+  readonly #changesMs: number[] = [];
   /** When a director was cut off, and the same connections some time later. */
   #before: View | undefined;
   #after: readonly Halves[] = [];
@@ -65,19 +69,21 @@ export class Stage {
 
   /** Starts the programs of the clients; the stock ones begin at once. @throws LabError */
   static async set(scene: Scene): Promise<Stage> {
-    return new Stage(scene, await Streams.start(scene.rack, scene.connections));
+    const { rack, connections } = scene;
+    return new Stage(scene, await Streams.start(rack, scene, connections));
   }
 
   private constructor(scene: Scene, streams: Streams) {
     this.scene = scene;
     this.streams = streams;
+    const { rack, family, protocol } = scene;
     const each = CLIENTS.flatMap((client) =>
-      Array.from({ length: STOCK }, () => client),
+      Array.from({ length: protocol === "tcp" ? STOCK : 0 }, () => client),
     );
     this.#stock = each.flatMap((client) => [
-      new Downloads(scene.rack, client),
-      new Dialogue(scene.rack, client, "redis"),
-      new Dialogue(scene.rack, client, "shell"),
+      new Downloads(rack, client, family),
+      new Dialogue(rack, client, family, "redis"),
+      new Dialogue(rack, client, family, "shell"),
     ]);
   }
 
@@ -125,11 +131,13 @@ export class Stage {
     this.say(fault.what);
     const atMs = await this.faults.inject(fault);
     this.#faultMs = atMs;
+    this.#changesMs.push(atMs);
   }
 
   async undo(fault: Fault): Promise<void> {
     this.say(`undone: ${fault.what}`);
-    await this.faults.undo(fault);
+    const atMs = await this.faults.undo(fault);
+    if (atMs !== undefined) this.#changesMs.push(atMs);
   }
 
   /**
@@ -148,13 +156,13 @@ export class Stage {
    */
   async part(): Promise<void> {
     const { streams, halves } = await this.view();
-    // Until now each packet has taken the way of the SYN: what the router says must agree with the local addresses.
+    // Until now each packet has taken the way of the first one: what was seen must agree with the local addresses.
     const wrong = streams.filter(
       ({ lip }, index) => directorOf(lip) !== halves[index]?.forward,
     );
     if (wrong.length > 0)
       throw new LabError(
-        `Cannot tell which director carries what: the router is wrong about ${wrong.length} of ${streams.length} connections`,
+        `Cannot tell which director carries what: ${wrong.length} of ${streams.length} connections were not seen where their local addresses are from`,
       );
     if (this.scene.shared) await this.inject(rehash(this.scene.rack));
   }
@@ -168,7 +176,7 @@ export class Stage {
   /** The lasting connections that are open, and who carries them now. */
   async view(): Promise<View> {
     const streams = await this.streams.list();
-    return { streams, halves: await halvesOf(this.scene.rack, streams) };
+    return { streams, halves: await this.#halvesOf(streams) };
   }
 
   /** Waits until the router has only the other directors. @throws LabError */
@@ -231,7 +239,7 @@ export class Stage {
       await delay(POLL_MS);
     }
     if (this.#before !== undefined && this.#after.length === 0)
-      this.#after = await halvesOf(this.scene.rack, this.#before.streams);
+      this.#after = await this.#halvesOf(this.#before.streams);
   }
 
   /** Ends the traffic, and tells what came of it. */
@@ -241,7 +249,7 @@ export class Stage {
       this.streams.finish(),
       ...this.#stock.map((one) => one.finish()),
     ]);
-    const { director } = this.scene;
+    const { director, protocol } = this.scene;
     const before = this.#before;
     const since = this.#faultMs ?? 0;
     const lasting = streams.filter((one) => !one.brief && one.endMs >= since);
@@ -252,6 +260,8 @@ export class Stage {
       ...countCarried(
         [...streams.map(carriedOf), ...stock.flat()],
         this.#faultMs,
+        // The next director drops what belongs to no TCP session that it knows; of a datagram it makes a session.
+        protocol === "udp" ? this.#changesMs : undefined,
       ),
       stallMs: stalls(lasting),
       hit: hit.size,
@@ -260,6 +270,7 @@ export class Stage {
       ownDelayMs: Math.round(ownDelayMs),
       shares: before === undefined ? null : sharesOf(director, before),
       tookOver: tookOver(director, before?.halves ?? [], this.#after),
+      datagrams: countDatagrams(streams),
       evidence: this.evidence,
     };
   }
@@ -273,6 +284,14 @@ export class Stage {
     this.scene.progress.step(`${this.scene.director}: ${text}`);
   }
 
+  async #halvesOf(
+    streams: readonly ClientStream[],
+  ): Promise<readonly Halves[]> {
+    const { scene } = this;
+    const { intervalMs } = this.streams;
+    return halvesOf(scene.rack, scene, streams, intervalMs);
+  }
+
   #live(text: string): void {
     this.scene.progress.live(`${this.scene.director}: ${text}`);
   }
@@ -280,9 +299,10 @@ export class Stage {
 
 function carriedOf(stream: ClientStream): Carried {
   const { brief, outcome, beginMs, endMs, bytesVerified } = stream;
+  const local = formatEndpoint({ address: stream.lip, port: stream.lport });
   return {
     kind: brief ? "storm" : "streams",
-    who: `${stream.client}:${stream.port} ${stream.lip}:${stream.lport} ${stream.server}`,
+    who: `${stream.client}:${stream.port} ${local} ${stream.server}`,
     outcome: outcomeOf(outcome),
     beginMs,
     endMs,

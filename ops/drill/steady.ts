@@ -2,6 +2,7 @@
 // The traffic of a run: steady transfers from one client, short requests from the other. Two programs, so that the many
 // requests do not make the clock of the few transfers late.
 
+import type { Family } from "../../src/model.ts";
 import { LabError } from "../lab/errors.ts";
 import {
   directorOf,
@@ -28,10 +29,10 @@ export class SteadyTraffic {
   readonly #requests: Load;
 
   /** @throws LabError; what has started nevertheless ends with the rack */
-  static async start(rack: Rack): Promise<SteadyTraffic> {
+  static async start(rack: Rack, family: Family): Promise<SteadyTraffic> {
     const [transfers, requests] = await Promise.all([
-      Load.start(rack, "c1"),
-      Load.start(rack, "c2"),
+      Load.start(rack, "c1", family),
+      Load.start(rack, "c2", family),
     ]);
     return new SteadyTraffic(transfers, requests);
   }

@@ -12,8 +12,9 @@ const streamCodec = t.type({
   /** One exchange and the end; the others last, and both ends send at a steady pace. */
   brief: t.boolean,
   /**
-   * `complete`: both ends have verified all that the other one has sent. The last four are broken: a RST, no proof of both
-   * directions for 5 s, wrong bytes, or an end before the end.
+   * `complete`: both ends have verified all that the other one has sent; of UDP all that has come. The others but the first
+   * two are broken: a RST or its like, no proof of both directions for 5 s, wrong bytes, an end before the end, or (UDP)
+   * another real server or local address and port than before.
    */
   outcome: t.keyof({
     connecting: null,
@@ -23,6 +24,7 @@ const streamCodec = t.type({
     timedOut: null,
     corrupted: null,
     endedEarly: null,
+    moved: null,
   }),
   /** The client's own port; 0 before it is connected. */
   port: t.number,
@@ -36,6 +38,9 @@ const streamCodec = t.type({
   endMs: t.number,
   /** In both directions. */
   bytesVerified: t.number,
+  /** Of UDP: how many were sent in both directions, and how many of them have not come. */
+  datagrams: t.number,
+  datagramsLost: t.number,
   /** The longest time without proof that both directions work, when that began, and the longest since the last mark. */
   gapMs: t.number,
   gapAtMs: t.number,

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Thousands of connections from both clients, as the drill sees them.
+// Thousands of connections, or flows of datagrams, from both clients, as the drill sees them.
 
 import {
+  addressesOf,
   CHECKOUT,
   CLIENTS,
   RACK,
   type Client,
   type Rack,
 } from "../lab/rack.ts";
+import type { Transport } from "./drill.ts";
 import { LineProgram } from "./line-program.ts";
 import {
   parseStreamEvent,
@@ -17,12 +19,17 @@ import {
 } from "./stream-events.ts";
 
 const ANSWER_LIMIT_MS = 10_000;
-/** A connection that does not end is broken after 5 s: see SILENCE_NS in streams/client.c. */
+/** A connection that does not end is broken after 5 s: see SILENCE_NS in streams/connection.c. */
 const FINISH_LIMIT_MS = 20_000;
 
-/** Both ends of a connection send this often; with many connections less often, so that the machine keeps up. */
+/** `intervalMs`; with many connections less often, so that the machine keeps up. */
 const INTERVAL_MIN_MS = 100;
 const FRAMES_PER_SECOND = 5_000;
+
+export const STREAMS_PORTS = {
+  tcp: RACK.ports.streams,
+  udp: RACK.ports.datagrams,
+} as const;
 
 export type ClientStream = Stream & { readonly client: Client };
 
@@ -32,23 +39,35 @@ type End = {
 };
 
 export class Streams {
+  /** Both ends of a lasting connection send this often. */
+  readonly intervalMs: number;
   readonly #ends: readonly End[];
 
   /** @param connections how many there will be about: they set the pace of the bytes */
-  static async start(rack: Rack, connections: number): Promise<Streams> {
+  static async start(
+    rack: Rack,
+    transport: Transport,
+    connections: number,
+  ): Promise<Streams> {
     const intervalMs = Math.max(
       INTERVAL_MIN_MS,
       Math.round((connections / FRAMES_PER_SECOND) * 1_000),
     );
-    const streams = new Streams(rack, intervalMs);
+    const streams = new Streams(rack, transport, intervalMs);
     await streams.#ask(undefined, ({ event }) => event === "ready");
     return streams;
   }
 
-  private constructor(rack: Rack, intervalMs: number) {
+  private constructor(
+    rack: Rack,
+    { family, protocol }: Transport,
+    intervalMs: number,
+  ) {
+    this.intervalMs = intervalMs;
     const argv = [
-      ...[`${CHECKOUT}/build/streams`, "connect", RACK.vip],
-      ...[String(RACK.ports.streams), String(intervalMs)],
+      ...[`${CHECKOUT}/build/streams`, "connect", protocol],
+      ...[addressesOf(family).vip, String(STREAMS_PORTS[protocol])],
+      String(intervalMs),
     ];
     this.#ends = CLIENTS.map((client) => ({
       client,

@@ -70,7 +70,13 @@ export function underLoad(script: Script): LoadScenario {
         wordOf(run),
       ];
     },
-    notes: () => [],
+    notes: (runs) => {
+      const sum = (read: (run: LoadRun) => number) =>
+        runs.reduce((total, run) => total + read(run), 0);
+      const sent = sum(({ datagrams }) => datagrams.sent);
+      const lost = sum(({ datagrams }) => datagrams.lost);
+      return sent === 0 ? [] : [`${lost} of ${sent} datagrams were lost`];
+    },
   };
 }
 

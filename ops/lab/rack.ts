@@ -5,7 +5,12 @@ import path from "node:path";
 import { performance } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { contains, isAddress, parsePrefix } from "../../src/model.ts";
+import {
+  contains,
+  isAddress,
+  parsePrefix,
+  type Family,
+} from "../../src/model.ts";
 import { LabError } from "./errors.ts";
 import { deployLab, type CommandOptions, type Lab } from "./lab.ts";
 import {
@@ -33,8 +38,34 @@ export const RACK = {
   },
   realServers: { s1: "10.3.1.2", s2: "10.3.2.2", s3: "10.3.3.2" },
   vip: "192.0.2.10",
-  ports: { web: 80, redis: 6379, shell: 2323, streams: 7000 },
   aggregate: "10.200.0.0/24",
+  /** The same with IPv6. */
+  ipv6: {
+    clients: { c1: "2001:db8:10:1::2", c2: "2001:db8:10:2::2" },
+    directors: {
+      d1: { address: "2001:db8:1:1::2", pool: "2001:db8:200::1:0/124" },
+      d2: { address: "2001:db8:1:2::2", pool: "2001:db8:200::2:0/124" },
+      d3: { address: "2001:db8:1:3::2", pool: "2001:db8:200::3:0/124" },
+    },
+    realServers: {
+      s1: "2001:db8:3:1::2",
+      s2: "2001:db8:3:2::2",
+      s3: "2001:db8:3:3::2",
+    },
+    vip: "2001:db8:ffff::10",
+    aggregate: "2001:db8:200::/64",
+  },
+  /** Of the services that each VIP has; those of the IPv6 one have a 6 behind their names. */
+  ports: {
+    web: 80,
+    redis: 6379,
+    shell: 2323,
+    streams: 7000,
+    echo: 5353, // UDP
+    datagrams: 7001, // UDP
+  },
+  /** Web servers of the other family than the VIP's: nat64 is at the IPv6 VIP, nat46 at the IPv4 one. */
+  translatedPorts: { nat64: 8064, nat46: 8046 },
 } as const;
 
 export type Director = keyof typeof RACK.directors;
@@ -43,6 +74,25 @@ export type Client = keyof typeof RACK.clients;
 export const DIRECTORS = ["d1", "d2", "d3"] as const satisfies Director[];
 export const REAL_SERVERS = Object.keys(RACK.realServers);
 export const CLIENTS = ["c1", "c2"] as const satisfies Client[];
+
+/** Of both families, in the order of the config. */
+export const SERVICES: readonly string[] = [
+  ...Object.keys(RACK.ports),
+  ...Object.keys(RACK.ports).map((name) => `${name}6`),
+  ...Object.keys(RACK.translatedPorts),
+];
+
+export const FAMILIES = [4, 6] as const satisfies Family[];
+
+/** The rack's addresses of one family. */
+export function addressesOf(family: Family) {
+  return family === 6 ? RACK.ipv6 : RACK;
+}
+
+/** The router's interface towards a director. */
+export function interfaceTowards(director: Director): string {
+  return { d1: "eth1", d2: "eth2", d3: "eth3" }[director];
+}
 
 /** Where every node sees the checkout. */
 export const CHECKOUT = "/opt/weir";
@@ -59,10 +109,12 @@ const POLL_MS = 50;
 /** The director whose pool a local address belongs to; undefined also for what is no address. */
 export function directorOf(address: string): Director | undefined {
   if (!isAddress(address)) return undefined;
-  return DIRECTORS.find((director) => {
-    const pool = parsePrefix(RACK.directors[director].pool);
-    return pool !== undefined && contains(pool, address);
-  });
+  return DIRECTORS.find((director) =>
+    FAMILIES.some((family) => {
+      const pool = parsePrefix(addressesOf(family).directors[director].pool);
+      return pool !== undefined && contains(pool, address);
+    }),
+  );
 }
 
 /** Destroyed by Ctrl-C, else by whoever destroys its lab. @throws LabError */
@@ -75,7 +127,7 @@ export async function deployRack({
 }
 
 /** Other configurations than rack/weir.yaml: the scripts in rack/variants. */
-export type Variant = "sync-off" | "short-timeouts";
+export type Variant = "sync-off" | "short-timeouts" | "packets";
 
 export type RackOptions = {
   readonly name?: string | undefined;
@@ -174,11 +226,14 @@ export class Rack {
     return this.output(director, [`${CHECKOUT}/weir`, ...args, "--json"]);
   }
 
-  /** The gateways in the router's kernel, by prefix as `ip` writes it. */
+  /** The gateways in the router's kernel, of both families, by prefix as `ip` writes it. */
   async routes(): Promise<ReadonlyMap<string, readonly string[]>> {
-    return parseRoutes(
-      await this.output(RACK.router, ["ip", "-j", "route", "show"]),
-    );
+    const show = async (family: string) =>
+      parseRoutes(
+        await this.output(RACK.router, ["ip", "-j", family, "route", "show"]),
+      );
+    const [ipv4, ipv6] = await Promise.all([show("-4"), show("-6")]);
+    return new Map([...ipv4, ...ipv6]);
   }
 
   /** Node.js inside a node: the one that runs this program, where the node sees it. */
@@ -190,7 +245,7 @@ export class Rack {
   }
 
   /**
-   * Waits until traffic is carried by all: the router has the VIP and the aggregate by each director and each pool by its
+   * Waits until traffic is carried by all: the router has the VIPs and the aggregates by each director and each pool by its
    * own, and each director has found every real server to be up.
    * @throws LabError that says what is missing
    */
@@ -234,21 +289,12 @@ export class Rack {
   }
 }
 
-/** What the router lacks to use exactly these directors; undefined when it has all. */
+/** What the router lacks to use exactly these directors, with both families; undefined when it has all. */
 export function missingRoutes(
   routes: ReadonlyMap<string, readonly string[]>,
   directors: readonly Director[],
 ): string | undefined {
-  const shared = directors.map((director) => RACK.directors[director].address);
-  const wanted: readonly (readonly [string, readonly string[]])[] = [
-    [RACK.vip, shared],
-    [RACK.aggregate, shared],
-    ...DIRECTORS.map((director): [string, readonly string[]] => [
-      RACK.directors[director].pool,
-      directors.includes(director) ? [RACK.directors[director].address] : [],
-    ]),
-  ];
-  for (const [prefix, gateways] of wanted) {
+  for (const [prefix, gateways] of wantedRoutes(directors)) {
     const found = (routes.get(prefix) ?? []).toSorted();
     if (found.join() !== gateways.toSorted().join())
       return `the router has ${prefix} via ${found.join(", ") || "nobody"}, not via ${gateways.join(", ") || "nobody"}`;
@@ -256,12 +302,30 @@ export function missingRoutes(
   return undefined;
 }
 
+function wantedRoutes(
+  through: readonly Director[],
+): readonly (readonly [string, readonly string[]])[] {
+  return FAMILIES.flatMap((family) => {
+    const { vip, aggregate, directors } = addressesOf(family);
+    const shared = through.map((director) => directors[director].address);
+    return [
+      [vip, shared],
+      [aggregate, shared],
+      ...DIRECTORS.map((director): [string, readonly string[]] => [
+        directors[director].pool,
+        through.includes(director) ? [directors[director].address] : [],
+      ]),
+    ];
+  });
+}
+
 function missingServers(
   director: Director,
   servers: readonly ServerReport[],
 ): string | undefined {
   const up = servers.filter(({ health }) => health === "up").length;
-  const all = REAL_SERVERS.length * Object.keys(RACK.ports).length;
+  // A variant may have more.
+  const all = Math.max(servers.length, REAL_SERVERS.length * SERVICES.length);
   return up === all
     ? undefined
     : `${up} of ${all} ways to real servers are up on ${director}`;

@@ -2,7 +2,11 @@
 // The drill that matters most, and its negative control; the others are run by hand.
 
 import test, { type ExecutionContext } from "ava";
-import { runDrill, type DrillResult } from "../../ops/drill/drill.ts";
+import {
+  runDrill,
+  type DrillResult,
+  type Transport,
+} from "../../ops/drill/drill.ts";
 import { busCut, Faults, rehash, splitHalves } from "../../ops/drill/faults.ts";
 import type { LoadRun } from "../../ops/drill/load-run.ts";
 import { POWER_OFF } from "../../ops/drill/scenarios/power-off.ts";
@@ -15,6 +19,7 @@ const CONNECTIONS = 500;
 async function powerOff(
   t: ExecutionContext,
   name: string,
+  { family, protocol }: Transport,
   control: boolean,
 ): Promise<DrillResult<LoadRun>> {
   const stream = Object.assign(Object.create(process.stderr), {
@@ -25,7 +30,7 @@ async function powerOff(
     POWER_OFF,
     {
       ...{ name, runs: 1, seed: 1, sabotage: false },
-      ...{ control, connections: CONNECTIONS },
+      ...{ family, protocol, control, connections: CONNECTIONS },
     },
     new Progress(stream),
   );
@@ -33,23 +38,40 @@ async function powerOff(
   return result;
 }
 
-test.serial(
-  "power-off breaks no connection, and leaves equal tables",
-  async (t) => {
-    const result = await powerOff(t, `drillTest${process.pid}`, false);
-    t.deepEqual(result.problems, []);
-    t.like(result, { ok: true, broken: 0, sync: "on", tablesEqual: true });
-  },
-);
+for (const transport of [
+  { family: 4, protocol: "tcp" },
+  { family: 6, protocol: "tcp" },
+  { family: 4, protocol: "udp" },
+  { family: 6, protocol: "udp" },
+] as const) {
+  const { family, protocol } = transport;
+  const words = `IPv${family} and ${protocol.toUpperCase()}`;
+  const lab = (what: string) =>
+    `drill${what}${family}${protocol}${process.pid}`;
 
-test.serial(
-  "power-off breaks connections when the directors share no sessions",
-  async (t) => {
-    const result = await powerOff(t, `drillControl${process.pid}`, true);
-    t.deepEqual(result.problems, []);
-    t.true(result.ok && result.broken >= CONNECTIONS / 4);
-  },
-);
+  test.serial(
+    `power-off breaks no connection, and leaves equal tables, with ${words}`,
+    async (t) => {
+      const result = await powerOff(t, lab("Test"), transport, false);
+      t.deepEqual(result.problems, []);
+      t.like(result, {
+        ...{ ok: true, broken: 0, sync: "on", tablesEqual: true },
+        ...transport,
+      });
+    },
+  );
+
+  // Each family and each protocol once.
+  if ((family === 4) !== (protocol === "tcp")) continue;
+  test.serial(
+    `power-off breaks connections when the directors share no sessions, with ${words}`,
+    async (t) => {
+      const result = await powerOff(t, lab("Control"), transport, true);
+      t.deepEqual(result.problems, []);
+      t.true(result.ok && result.broken >= CONNECTIONS / 4);
+    },
+  );
+}
 
 test.serial("Faults leave the router as it was", async (t) => {
   await withRack({ name: `drillFaults${process.pid}` }, async (rack) => {
@@ -57,7 +79,9 @@ test.serial("Faults leave the router as it was", async (t) => {
     const state = () =>
       rack.output(RACK.router, [
         ...["bash", "-c"],
-        "ip rule; ip route; cat /proc/sys/net/ipv4/fib_multipath_hash_fields",
+        `for family in 4 6; do
+          ip -$family rule; ip -$family route; cat /proc/sys/net/ipv$family/fib_multipath_hash_fields
+        done`,
       ]);
     const before = await state();
     const faults = new Faults();

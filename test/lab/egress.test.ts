@@ -115,10 +115,10 @@ test("onChange() follows a route to another gateway", async (t) => {
 test("onChange() follows the links and neighbours of an ECMP default route", async (t) => {
   const rack = await deploy(t);
   const { watcher, hopsTo } = watch(t, rack);
-  const indexes = () => hopsTo(CLIENTS).map(({ ifindex }) => ifindex);
+  const indexes = () => hopsTo(CLIENTS[4]).map(({ ifindex }) => ifindex);
   const eth1 = await rack.link("d", "eth1");
   const eth2 = await rack.link("d", "eth2");
-  await watcher.set({ interfaces: INTERFACES, destinations: [CLIENTS] });
+  await watcher.set({ interfaces: INTERFACES, destinations: [CLIENTS[4]] });
   await until(() => indexes().length === 2);
   t.deepEqual(indexes(), [eth1.ifindex, eth2.ifindex]);
 
@@ -136,6 +136,64 @@ test("onChange() follows the links and neighbours of an ECMP default route", asy
     watcher.status().destinations[0]?.problems.map(({ reason }) => reason),
     ["linkDown", "linkDown"],
   );
+});
+
+test("set() finds the MACs of real IPv6 neighbours, and has the kernel keep them resolved", async (t) => {
+  const rack = await deploy(t);
+  const { watcher, hopsTo } = watch(t, rack);
+  const ways = ["2001:db8:1:1::50", "2001:db8:3::2"];
+  await watcher.set({
+    interfaces: INTERFACES,
+    destinations: [...ways, "2001:db8::10", CLIENTS[6]],
+  });
+  await until(() => [...ways, CLIENTS[6]].every((to) => hopsTo(to).length > 0));
+  const [eth1, far] = [
+    await rack.link("d", "eth1"),
+    await rack.link("r1", "far"),
+  ];
+  const hop = { dmac: far.mac, smac: eth1.mac, ifindex: eth1.ifindex, vlan: 0 };
+  t.deepEqual(hopsTo(ways[0] ?? ""), [{ ...hop, mtu: 1500 }], "on the link");
+  t.deepEqual(hopsTo(ways[1] ?? ""), [{ ...hop, mtu: 1400 }], "by the gateway");
+  t.deepEqual(hopsTo("2001:db8::10"), [], "a blackhole has a way out");
+  t.deepEqual(
+    watcher.status().destinations.flatMap(({ problems }) => problems),
+    [{ reason: "noRoute", at: "2001:db8::10" }],
+  );
+  const managed = async () =>
+    (await rack.ip("d", "-6 neigh show"))
+      .split("\n")
+      .filter((line) => line.includes("managed"))
+      .map((line) => line.split(" ")[0]);
+  const all = ["2001:db8:1:1::1", "2001:db8:1:1::50", "2001:db8:1:2::1"];
+  await until(async () => {
+    const kept = await managed();
+    return kept.length === 3 && all.every((one) => kept.includes(one));
+  });
+  await watcher.set({ interfaces: INTERFACES, destinations: ways.slice(0, 1) });
+  await until(async () => (await managed()).length === 1);
+  t.pass();
+});
+
+test("onChange() follows the links and neighbours of an IPv6 ECMP default route", async (t) => {
+  const rack = await deploy(t);
+  const { watcher, hopsTo } = watch(t, rack);
+  const macs = () => hopsTo(CLIENTS[6]).map(({ dmac }) => dmac);
+  await watcher.set({ interfaces: INTERFACES, destinations: [CLIENTS[6]] });
+  await until(() => macs().length === 2);
+
+  await rack.ip("r2", "link set far down");
+  await until(() => macs().length === 1);
+  await rack.ip("r2", "link set far up");
+  await rack.ip("r2", "address add 2001:db8:1:2::1/64 dev far nodad");
+  await until(() => macs().length === 2);
+
+  const mac = "02:00:00:00:00:99";
+  await rack.announceMac("r1", "far", mac);
+  const delayMs = await until(() => macs().includes(mac));
+  t.log(`a new MAC was in use ${delayMs} ms after it was announced`);
+  await rack.ip("d", "-6 route replace default via 2001:db8:1:1::1");
+  await until(() => macs().length === 1);
+  t.deepEqual(macs(), [mac]);
 });
 
 test("set() reads the ways to 1000 destinations quickly", async (t) => {
@@ -207,11 +265,16 @@ async function deploy(t: ExecutionContext) {
       /^(\d+):.*link\/ether ([0-9a-f:]+)/.exec(text) ?? [];
     return { ifindex: Number(ifindex), mac: mac ?? "" };
   };
-  /** The new owner of an address says so by a gratuitous ARP. */
+  /** The new owner of an address says so by a gratuitous ARP, and by an unsolicited neighbour advertisement. */
   const announceMac = async (node: string, device: string, mac: string) => {
-    const sysctl = `net.ipv4.conf.${device}.arp_notify=1`;
     const [nsenter, net] = enter(node);
-    await run(nsenter, [net, "sysctl", "-q", sysctl]);
+    for (const notify of [
+      "ipv4.conf.?.arp_notify",
+      "ipv6.conf.?.ndisc_notify",
+    ]) {
+      const sysctl = `net.${notify.replace("?", device)}=1`;
+      await run(nsenter, [net, "sysctl", "-q", sysctl]);
+    }
     await ip(node, `link set ${device} address ${mac}`);
   };
 
@@ -225,11 +288,14 @@ async function deploy(t: ExecutionContext) {
     await batch("d", [
       `link add eth${n} type veth peer name far netns ${nameOf(router)}`,
       `address add 10.1.${n}.2/24 dev eth${n}`,
+      `address add 2001:db8:1:${n}::2/64 dev eth${n} nodad`,
       `link set eth${n} up`,
     ]);
     await batch(router, [
       `address add 10.1.${n}.1/24 dev far`,
       `address add 10.1.${n}.50/24 dev far`,
+      `address add 2001:db8:1:${n}::1/64 dev far nodad`,
+      `address add 2001:db8:1:${n}::50/64 dev far nodad`,
       "link set far up",
     ]);
   }
@@ -241,6 +307,9 @@ async function deploy(t: ExecutionContext) {
     "route add default nexthop via 10.1.1.1 nexthop via 10.1.2.1",
     "route add 10.3.1.0/24 via 10.1.1.1 mtu 1400",
     "route add blackhole 192.0.2.10",
+    "route add ::/0 nexthop via 2001:db8:1:1::1 nexthop via 2001:db8:1:2::1",
+    "route add 2001:db8:3::/64 via 2001:db8:1:1::1 mtu 1400",
+    "route add blackhole 2001:db8::10",
   ]);
   return { enter, ip, batch, link, announceMac };
 }

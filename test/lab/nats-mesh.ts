@@ -18,7 +18,7 @@ import type { Vitals } from "../../src/sync/nats-process.ts";
 import { NatsTransport } from "../../src/sync/nats.ts";
 import type { NatsOptions } from "../../src/sync/nats.ts";
 import { until } from "../unit/transport-suite.ts";
-import { eventually } from "./bgp-pair.ts";
+import { eventually } from "./eventually.ts";
 
 const READY_MS_MAX = 10_000;
 

@@ -11,7 +11,7 @@ import { envelope } from "../../src/sync/wire.ts";
 import { fails, freshSubject, linked, until } from "../unit/transport-suite.ts";
 import { freeze, NatsMesh } from "./nats-mesh.ts";
 import type { MeshOptions } from "./nats-mesh.ts";
-import { eventually } from "./bgp-pair.ts";
+import { eventually } from "./eventually.ts";
 
 /** Three pings, one second apart, and some time for a busy machine. */
 const FROZEN_MS_MAX = 5000;

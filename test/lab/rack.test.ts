@@ -20,15 +20,13 @@ import {
   type Rack,
 } from "../../ops/lab/rack.ts";
 import type { Counters } from "../../ops/lab/reports.ts";
+import { AGENT_PID, edit, reload } from "./rack-config.ts";
 
 const NAME = `rackTest${process.pid}`;
 const LIMIT_MS = 15_000;
 /** So many that each of three is chosen: the chance that one is not is below 10^-9. */
 const ROUND = { "files/1k": 57, "files/64k": 3 };
 
-const CONFIG = "/etc/weir/weir.yaml";
-const AGENT_PID = "/run/weir-agent.pid";
-const AGENT_LOG = "/var/log/weir.log";
 const START_AGENT = ["bash", `${CHECKOUT}/ops/lab/rack/agent.sh`];
 
 let rack: Rack;
@@ -118,12 +116,12 @@ test.serial(
 
 test.serial("an agent refuses a bad config and goes on", async (t) => {
   const director = "d2";
-  await edit(director, "s/port: 80,/port: 70000,/");
-  await reload(director, "config refused");
+  await edit(rack, director, "s/port: 80,/port: 70000,/");
+  await reload(rack, director, "config refused");
   t.is(await rack.agentState(director), "forwarding");
   await fetchAll(t);
-  await edit(director, "s/port: 70000,/port: 80,/");
-  await reload(director, "config reloaded");
+  await edit(rack, director, "s/port: 70000,/port: 80,/");
+  await reload(rack, director, "config reloaded");
 });
 
 test.serial(
@@ -285,35 +283,14 @@ async function setWeight(address: string, weight: number): Promise<void> {
   await Promise.all(
     DIRECTORS.map(async (director) => {
       await edit(
+        rack,
         director,
         `/address: ${address},/s/weight: [0-9]+/weight: ${weight}/`,
       );
-      await reload(director, "config reloaded");
+      await reload(rack, director, "config reloaded");
     }),
   );
   await untilServer(address, `have weight ${weight}`, (server) =>
     server.weight === weight ? undefined : `its weight is ${server.weight}`,
-  );
-}
-
-async function edit(director: Director, script: string): Promise<void> {
-  await rack.output(director, ["sed", "-E", "-i", script, CONFIG]);
-}
-
-/** Sends SIGHUP and waits for the line that the log gets upon it. */
-async function reload(director: Director, message: string): Promise<void> {
-  const count = async () => {
-    const found = await rack.lab.exec(director, [
-      ...["grep", "-c", `"msg":"${message}"`, AGENT_LOG],
-    ]);
-    return Number(found.stdout);
-  };
-  const before = await count();
-  await rack.output(director, ["bash", "-c", `kill -HUP $(<${AGENT_PID})`]);
-  await until(
-    `reload ${director}`,
-    async () =>
-      (await count()) > before ? undefined : `no "${message}" in its log`,
-    LIMIT_MS,
   );
 }

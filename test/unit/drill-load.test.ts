@@ -13,6 +13,7 @@ import { readHalves, type Halves } from "../../ops/drill/halves.ts";
 import {
   BOUNDS,
   countCarried,
+  countDatagrams,
   hitBy,
   isExcused,
   judge,
@@ -48,9 +49,10 @@ function carried(
 
 test("isExcused() is for those that broke and began less than 50 ms before the fault", (t) => {
   const excused = (outcome: Carried["outcome"], beginMs: number) =>
-    isExcused(carried(outcome, beginMs), FAULT_MS);
+    isExcused(carried(outcome, beginMs), [FAULT_MS - 5_000, FAULT_MS]);
   t.true(excused("timedOut", FAULT_MS - 49.9));
   t.true(excused("reset", FAULT_MS));
+  t.true(excused("moved", FAULT_MS - 5_010));
   t.false(excused("timedOut", FAULT_MS - 50), "it was old enough");
   t.false(excused("timedOut", FAULT_MS + 0.1), "it began after the fault");
   t.false(excused("complete", FAULT_MS - 10), "it did not break");
@@ -147,6 +149,14 @@ test("tookOver() counts who carries what the director carried", (t) => {
   });
 });
 
+test("countDatagrams() leaves out flows that broke", (t) => {
+  const flow = (outcome: ClientStream["outcome"]) => ({
+    ...{ outcome, datagrams: 100, datagramsLost: 3 },
+  });
+  const flows = [flow("complete"), flow("moved"), flow("complete")];
+  t.deepEqual(countDatagrams(flows), { sent: 200, lost: 6 });
+});
+
 test("percentiles() are by nearest rank", (t) => {
   const hundred = Array.from({ length: 100 }, (_, index) => 100 - index);
   t.deepEqual(percentiles(hundred), { p50: 50, p99: 99, max: 100 });
@@ -154,21 +164,36 @@ test("percentiles() are by nearest rank", (t) => {
   t.deepEqual(percentiles([]), { p50: 0, p99: 0, max: 0 });
 });
 
-test("readHalves() takes two answers for each connection, errors too", (t) => {
-  const answer = (gateway: string) =>
-    `192.0.2.10 from 10.10.1.2 via ${gateway} dev eth1 \\    cache  iif eth21 \n`;
-  const output = [
-    answer("10.1.1.2"),
-    answer("10.1.3.2"),
-    "RTNETLINK answers: Network is unreachable\nCommand failed -:3\n",
-    answer("10.1.2.2"),
-  ].join("");
-  t.deepEqual(readHalves(output, 2), [
-    { forward: "d1", reply: "d3" },
-    { forward: undefined, reply: "d2" },
-  ]);
-  t.throws(() => readHalves(output, 3), { instanceOf: LabError });
-});
+/** As tcpdump 4.99 and SCRIPT print them. */
+const PACKETS = {
+  4: `eth1 10.10.1.2.40000 192.0.2.10.7001:
+eth3 10.3.2.2.7001 10.200.0.1.1024:
+eth2 10.3.1.2.7001 10.200.0.17.1025:
+`,
+  6: `eth1 2001:db8:10:1::2.40000 2001:db8:ffff::10.7001:
+eth3 2001:db8:3:2::2.7001 2001:db8:200::1:1.1024:
+eth2 2001:db8:3:1::2.7001 2001:db8:200::2:1.1025:
+`,
+} as const;
+
+for (const { family, lips } of [
+  { family: 4, lips: ["10.200.0.1", "10.200.0.17"] },
+  { family: 6, lips: ["2001:db8:200::1:1", "2001:db8:200::2:1"] },
+] as const)
+  test(`readHalves() finds the last packets of each connection, with IPv${family}`, (t) => {
+    const streams = [
+      { client: "c1", port: 40000, server: "s2", lip: lips[0], lport: 1024 },
+      { client: "c2", port: 40000, server: "s1", lip: lips[1], lport: 1025 },
+    ] as ClientStream[];
+    const transport = { family, protocol: "udp" } as const;
+    t.deepEqual(readHalves(PACKETS[family], transport, streams), [
+      { forward: "d1", reply: "d3" },
+      { forward: undefined, reply: "d2" },
+    ]);
+    t.throws(() => readHalves("", transport, streams), {
+      instanceOf: LabError,
+    });
+  });
 
 test("readDownload() takes the begin from curl, and compares the hash", (t) => {
   const read = (code: number, hash: string) =>
@@ -194,7 +219,10 @@ const NONE = { opened: 0, broken: 0 };
 
 const RUN: Examined<LoadRun> = {
   director: "d2",
-  connections: { opened: 1000, broken: 0, reset: 0, timedOut: 0, corrupted: 0 },
+  connections: {
+    ...{ opened: 1000, broken: 0, reset: 0, timedOut: 0, corrupted: 0 },
+    moved: 0,
+  },
   excused: 10,
   bytesVerified: 1,
   stallMs: { p50: 200, p99: 400, max: 4_900 },
@@ -211,6 +239,7 @@ const RUN: Examined<LoadRun> = {
   brokenFirst: [],
   shares: { origin: 0.25, forward: 0.25, originOnly: 0.1, forwardOnly: 0.05 },
   tookOver: { forward: {}, reply: {} },
+  datagrams: { sent: 0, lost: 0 },
   evidence: { moved: 0.5 },
   ...{ sync: "on", lagMs: { p50: 1, p99: 4 } },
   ...{ tablesEqual: true, msToEqual: 300, fingerprints: {}, seconds: 9 },
@@ -274,16 +303,21 @@ const SCENARIO: Scenario<LoadRun> = {
   ...{ headings: [], cells: () => [], notes: () => [] },
 };
 
+const PLAIN = {
+  ...{ seed: 1, control: false },
+  ...({ family: 4, protocol: "udp" } as const),
+};
+
 test("summarise() is not content when the directors share nothing", (t) => {
   const run = { ...RUN, tablesEqual: null };
-  t.like(summarise(SCENARIO, { seed: 1, control: false }, [run], []), {
+  t.like(summarise(SCENARIO, PLAIN, [run], []), {
     ...{ ok: false, tablesEqual: null },
     problems: ["d2: the directors do not share their sessions"],
   });
 });
 
 test("summarise() wants a control to fail, and to break enough", (t) => {
-  const control = { seed: 1, control: true };
+  const control = { ...PLAIN, control: true };
   const broken = (count: number) => ({
     ...RUN,
     connections: { ...RUN.connections, broken: count },
@@ -336,8 +370,9 @@ test("Faults are undone once, the last one first, whatever happens", async (t) =
     what,
     inject: async () => done.push(what),
     undo: async () => {
-      done.push(`no ${what}`);
+      const count = done.push(`no ${what}`);
       if (problem !== undefined) throw problem;
+      return count;
     },
   });
   const faults = new Faults();

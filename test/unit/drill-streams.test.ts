@@ -1,26 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // The program of the many connections notices whatever happens to one of them on its way.
 
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer, connect, type Socket } from "node:net";
-import { createInterface } from "node:readline";
-import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
-import {
-  parseStreamEvent,
-  type Stream,
-  type StreamStatus,
-} from "../../ops/drill/stream-events.ts";
+import type { Stream, StreamStatus } from "../../ops/drill/stream-events.ts";
+import { connections, serve } from "./streams-program.ts";
 
-const PROGRAM = join(import.meta.dirname, "../../build/streams");
-const INTERVAL_MS = "20";
 /** Hello and a few frames have passed by then. */
 const EARLY_BYTES = 2_000;
 
-/** A port that nobody uses now. */
+/** A port that nobody uses now, of neither family. */
 async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
+  const probe = createServer().listen(0, "::");
   await once(probe, "listening");
   const address = probe.address();
   probe.close();
@@ -38,17 +30,17 @@ type Middle = (
 ) => void;
 
 /** What the connections through it have come to, once `isDone`. */
-async function connections(
+async function through(
   t: ExecutionContext,
   middle: Middle,
   commands: readonly string[],
   isDone: (status: StreamStatus) => boolean,
+  host = "127.0.0.1",
 ): Promise<readonly Stream[]> {
   const port = await freePort();
-  const server = spawn(PROGRAM, ["serve", String(port)], { stdio: "ignore" });
-  t.teardown(() => server.kill("SIGKILL"));
+  serve(t, "tcp", port);
   const proxy = createServer((client) => {
-    const real = connect(port, "127.0.0.1");
+    const real = connect(port, host);
     for (const [from, socket, other] of [
       ["client", client, real],
       ["server", real, client],
@@ -61,49 +53,43 @@ async function connections(
       socket.on("error", () => other.destroy());
       socket.on("end", () => other.end());
     }
-  }).listen(0, "127.0.0.1");
+  }).listen(0, host);
   t.teardown(() => proxy.close());
   await once(proxy, "listening");
   const address = proxy.address();
-  const proxyPort = typeof address === "object" ? (address?.port ?? 0) : 0;
-  const client = spawn(PROGRAM, [
-    ...["connect", "127.0.0.1", String(proxyPort), INTERVAL_MS],
-  ]);
-  t.teardown(() => client.kill("SIGKILL"));
-  const found: Stream[] = [];
-  createInterface({ input: client.stdout }).on("line", (line) => {
-    const event = parseStreamEvent(line);
-    if (event.event === "connection") found.push(event);
-    if (event.event === "status")
-      client.stdin.write(isDone(event) ? "finish\n" : "status\n");
-  });
-  for (const line of [...commands, "status"]) client.stdin.write(`${line}\n`);
-  await once(client, "close");
-  return found;
+  const to = {
+    protocol: "tcp",
+    address: host,
+    port: typeof address === "object" ? (address?.port ?? 0) : 0,
+  } as const;
+  return connections(t, to, commands, isDone);
 }
 
-test("streams verify both directions to the last byte", async (t) => {
-  let bytes = 0;
-  const count: Middle = (piece, _from, to) => {
-    bytes += piece.length;
-    to.write(piece);
-  };
-  const found = await connections(
-    t,
-    count,
-    ["open 20 1000", "storm 50"],
-    ({ complete }) => complete >= 20,
-  );
-  const lasting = found.filter(({ brief }) => !brief);
-  t.is(lasting.length, 20);
-  t.true(found.every(({ outcome }) => outcome === "complete"));
-  const verified = found.map(({ bytesVerified }) => bytesVerified);
-  t.is(
-    verified.reduce((sum, one) => sum + one, 0),
-    bytes,
-  );
-  t.true(lasting.every(({ lip, gapMs }) => lip === "127.0.0.1" && gapMs < 400));
-});
+for (const host of ["127.0.0.1", "::1"])
+  test(`streams verify both directions to the last byte, with ${host}`, async (t) => {
+    let bytes = 0;
+    const count: Middle = (piece, _from, to) => {
+      bytes += piece.length;
+      to.write(piece);
+    };
+    const found = await through(
+      t,
+      count,
+      ["open 20 1000", "storm 50"],
+      ({ complete }) => complete >= 20,
+      host,
+    );
+    const lasting = found.filter(({ brief }) => !brief);
+    t.is(lasting.length, 20);
+    t.true(found.every(({ outcome }) => outcome === "complete"));
+    const verified = found.map(({ bytesVerified }) => bytesVerified);
+    t.is(
+      verified.reduce((sum, one) => sum + one, 0),
+      bytes,
+    );
+    t.true(lasting.every(({ lip, gapMs }) => lip === host && gapMs < 400));
+    t.true(lasting.every(({ datagrams }) => datagrams === 0));
+  });
 
 const isLate = (passed: number) => passed > EARLY_BYTES;
 
@@ -165,7 +151,7 @@ for (const { title, outcome, middle } of [
   },
 ] as const)
   test(`streams tell ${title} as ${outcome}`, async (t) => {
-    const found = await connections(
+    const found = await through(
       t,
       middle,
       ["open 3 1000"],
@@ -178,7 +164,7 @@ for (const { title, outcome, middle } of [
   });
 
 test("streams tell what refuses them as reset", async (t) => {
-  const found = await connections(
+  const found = await through(
     t,
     (_bytes, _from, _to, other) => other.resetAndDestroy(),
     ["open 2 1000"],

@@ -23,6 +23,7 @@ import { GapRecorder, stallOf, worstStall } from "../../ops/drill/gaps.ts";
 import { randomFrom } from "../../ops/drill/random.ts";
 import { parseRouteChange, windowOf } from "../../ops/drill/route-watch.ts";
 import { LabError } from "../../ops/lab/errors.ts";
+import type { Family } from "../../src/model.ts";
 
 test("stallOf() gives the 99th percentile by nearest rank, and the longest", (t) => {
   const hundred = Array.from({ length: 100 }, (_, index) => index + 1);
@@ -76,6 +77,9 @@ const MONITOR = `[2026-11-20T07:40:03.615422] blackhole 198.51.100.0/24
 [2026-11-20T07:40:11.413797] 10.200.0.0/28 via 10.1.1.2 dev eth1 proto bgp metric 20
 [2026-11-20T07:40:11.413807] 10.200.0.0/24 proto bgp metric 20 \\\tnexthop via 10.1.1.2 dev eth1 weight 1 \\\tnexthop via 10.1.2.2 dev eth2 weight 1
 [2026-11-20T07:40:12.000000] local fe80::1 dev eth22 table local proto kernel metric 0 pref medium
+[2026-11-20T07:40:28.799086] Deleted 2001:db8:200::1:0/124 via 2001:db8:1:1::2 dev eth1 proto bgp metric 20 pref medium
+[2026-11-20T07:40:28.869552] 2001:db8:200::/64 proto bgp metric 20 pref medium\\\tnexthop via 2001:db8:1:2::2 dev eth2 weight 1 \\\tnexthop via 2001:db8:1:3::2 dev eth3 weight 1
+[2026-11-20T07:40:28.869560] 2001:db8:ffff::10 proto bgp metric 20 pref medium\\\tnexthop via 2001:db8:1:2::2 dev eth2 weight 1 \\\tnexthop via 2001:db8:1:3::2 dev eth3 weight 1
 `;
 const MINUTE_MS = Date.parse("2026-11-20T07:40:00Z");
 const changes = MONITOR.split("\n").flatMap(
@@ -83,7 +87,7 @@ const changes = MONITOR.split("\n").flatMap(
 );
 
 test("parseRouteChange() reads time, prefix and gateways", (t) => {
-  t.is(changes.length, 7, "not exactly the IPv4 routes were read");
+  t.is(changes.length, 10, "not exactly the routes were read");
   t.deepEqual(
     changes.slice(1, 3).map((change) => ({
       ...change,
@@ -98,11 +102,23 @@ test("parseRouteChange() reads time, prefix and gateways", (t) => {
       { atMs: 4_399_601, prefix: "10.200.0.0/28", gateways: [] },
     ],
   );
+  t.deepEqual(
+    changes.slice(7, 9).map(({ prefix, gateways }) => [prefix, ...gateways]),
+    [
+      ["2001:db8:200::1:0/124"],
+      ["2001:db8:200::/64", "2001:db8:1:2::2", "2001:db8:1:3::2"],
+    ],
+  );
 });
 
 test("windowOf() spans the changes of all three routes", (t) => {
-  const window = (present: boolean, sinceMs: number) => {
-    const found = windowOf(changes, "d1", present, MINUTE_MS + sinceMs);
+  const window = (present: boolean, sinceMs: number, family: Family = 4) => {
+    const found = windowOf(
+      changes,
+      { director: "d1", family },
+      present,
+      MINUTE_MS + sinceMs,
+    );
     return (
       found &&
       [found.fromMs, found.toMs].map((ms) => (ms - MINUTE_MS).toFixed(3))
@@ -111,7 +127,9 @@ test("windowOf() spans the changes of all three routes", (t) => {
   t.deepEqual(window(false, 4_000), ["4399.543", "4399.611"]);
   t.deepEqual(window(true, 5_000), ["11413.731", "11413.807"]);
   t.is(window(true, 11_413.8), undefined, "an older change was counted");
-  t.is(windowOf(changes, "d3", false, MINUTE_MS), undefined);
+  t.deepEqual(window(false, 20_000, 6), ["28799.086", "28869.560"]);
+  const d3 = { director: "d3", family: 4 } as const;
+  t.is(windowOf(changes, d3, false, MINUTE_MS), undefined);
 });
 
 function exchange(
@@ -133,11 +151,12 @@ const EXCHANGES = [
   exchange("timedOut", 50, 5_050),
   exchange("corrupted", 300, 310),
   exchange("endedEarly", 100, 120),
+  exchange("moved", 400, 410),
 ];
 
 test("countConnections() counts what did not deliver, by reason", (t) => {
   t.deepEqual(countConnections(EXCHANGES), {
-    ...{ opened: 6, broken: 4, reset: 1, timedOut: 1, corrupted: 1 },
+    ...{ opened: 7, broken: 5, reset: 1, timedOut: 1, corrupted: 1, moved: 1 },
   });
   t.is(sumBytes(EXCHANGES), 3_024);
   t.is(slowestMs(EXCHANGES), 10, "one that is not complete was counted");
@@ -159,7 +178,10 @@ test("parseEvent() refuses what is not an event", (t) => {
 
 const RUN = {
   director: "d1",
-  connections: { opened: 100, broken: 0, reset: 0, timedOut: 0, corrupted: 0 },
+  connections: {
+    ...{ opened: 100, broken: 0, reset: 0, timedOut: 0, corrupted: 0 },
+    moved: 0,
+  },
   excused: 0,
   bytesVerified: 1,
   stallMs: { p99: 12, max: 199.9 },
@@ -256,7 +278,7 @@ const EXAMINED = {
   lagMs: { p50: 1, p99: 4 },
 } as const;
 
-const PLAIN = { seed: 7, control: false };
+const PLAIN = { seed: 7, control: false, family: 6, protocol: "tcp" } as const;
 
 test("summarise() tells the worst of all runs", (t) => {
   const worse = {
@@ -272,7 +294,7 @@ test("summarise() tells the worst of all runs", (t) => {
   const result = summarise(AGENT_KILL, PLAIN, runs, []);
   t.like(result, {
     scenario: "agent-kill",
-    seed: 7,
+    ...{ family: 6, protocol: "tcp", seed: 7 },
     ...{ sync: "on", tablesEqual: true, broken: 3, excused: 1 },
     lagMs: { p50: 2, p99: 4 },
     ok: false,

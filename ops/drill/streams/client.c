@@ -17,7 +17,9 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
-#include "connection.h"
+#include "client.h"
+#include "system.h"
+#include "transport.h"
 
 #define EVENTS_MAX 256
 #define TICK_MS    5
@@ -48,7 +50,7 @@ static void open_one(bool brief)
 
 static void open_due(struct pace *pace, bool brief, __u64 now)
 {
-	__u64 due = (now - pace->begin_ns) * pace->rate / 1000000000ull + 1;
+	__u64 due = (now - pace->begin_ns) * pace->rate / NS_PER_S + 1;
 
 	while (pace->opened < pace->count && pace->opened < due) {
 		open_one(brief);
@@ -78,7 +80,7 @@ static void tell_status(void)
 static void tell_open(void)
 {
 	for (const struct connection *one = client.active; one; one = one->next)
-		if (one->outcome == OPEN && one->stream->heard)
+		if (one->outcome == OPEN && one->witness.port)
 			connection_tell(one);
 	printf("{\"event\":\"listed\"}\n");
 }
@@ -149,16 +151,34 @@ static void tell_all(void)
 	printf("{\"event\":\"finished\",\"ownDelayMs\":%.1f}\n", late_ns / 1e6);
 }
 
-int run_client(const char *address, __u16 port, unsigned int interval_ms)
+static bool read_target(const char *address, __u16 port)
+{
+	struct sockaddr_in *narrow = (struct sockaddr_in *)&client.target;
+	struct sockaddr_in6 *wide = (struct sockaddr_in6 *)&client.target;
+
+	if (inet_pton(AF_INET, address, &narrow->sin_addr) == 1) {
+		narrow->sin_family = AF_INET;
+		narrow->sin_port = htons(port);
+		client.target_length = sizeof(*narrow);
+		return true;
+	}
+	wide->sin6_family = AF_INET6;
+	wide->sin6_port = htons(port);
+	client.target_length = sizeof(*wide);
+	return inet_pton(AF_INET6, address, &wide->sin6_addr) == 1;
+}
+
+int run_client(const struct transport *transport, const char *address, __u16 port,
+	       unsigned int interval_ms)
 {
 	struct epoll_event events[EVENTS_MAX] = {{.events = EPOLLIN}};
-	__u64 next_ns = now_ns() + TICK_MS * 1000000ull;
+	__u64 next_ns = now_ns() + TICK_MS * NS_PER_MS;
 
 	raise_file_limit();
+	client.transport = transport;
 	client.interval_ms = interval_ms;
 	client.epoll = epoll_create1(0);
-	client.target = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port)};
-	if (inet_pton(AF_INET, address, &client.target.sin_addr) != 1 ||
+	if (!read_target(address, port) ||
 	    epoll_ctl(client.epoll, EPOLL_CTL_ADD, STDIN_FILENO, events)) {
 		fprintf(stderr, "Cannot begin: no address, or no standard input: %s\n", address);
 		return 1;
@@ -181,7 +201,7 @@ int run_client(const char *address, __u16 port, unsigned int interval_ms)
 		if (now - next_ns > late_ns)
 			late_ns = now - next_ns;
 		tick_all(now);
-		next_ns = now_ns() + TICK_MS * 1000000ull;
+		next_ns = now_ns() + TICK_MS * NS_PER_MS;
 	}
 	tell_all();
 	return 0;

@@ -1,21 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/random.h>
-#include <sys/socket.h>
 #include <unistd.h>
-#include "connection.h"
+#include "system.h"
+#include "transport.h"
 
 /* Nothing that proves both directions for so long: broken. */
-#define SILENCE_NS 5000000000ull
+#define SILENCE_NS (5 * NS_PER_S)
 
-static const char *const outcome_names[] = {"connecting", "open",      "complete",  "reset",
-					    "timedOut",   "corrupted", "endedEarly"};
+static const char *const outcome_names[] = {"connecting", "open",      "complete",   "reset",
+					    "timedOut",   "corrupted", "endedEarly", "moved"};
 
 static void note_gap(struct connection *connection, __u64 now)
 {
@@ -31,30 +28,30 @@ static void note_gap(struct connection *connection, __u64 now)
 
 static void end(struct connection *connection, enum outcome outcome)
 {
-	struct stream *stream = connection->stream;
-
 	note_gap(connection, now_ns());
 	connection->outcome = outcome;
 	connection->end_ns = wall_ns();
-	connection->hello = stream->hello;
-	connection->verified = stream->verified_bytes + stream->peer_verified;
-	close(stream->fd);
-	free(stream);
-	connection->stream = NULL;
+	close(connection->fd);
+	free(connection->end);
+	connection->end = NULL;
 	*connection->link = connection->next;
 	if (connection->next)
 		connection->next->link = connection->link;
 }
 
-static void end_by_error(struct connection *connection, int error)
+static void end_by(struct connection *connection, int result)
 {
-	switch (-error) {
-	case EBADMSG:
+	switch (result) {
+	case ALL_HEARD:
+		return end(connection, COMPLETE);
+	case -EBADMSG:
 		return end(connection, CORRUPTED);
-	case ETIMEDOUT:
+	case -ETIMEDOUT:
 		return end(connection, TIMED_OUT);
-	case ENODATA:
+	case -ENODATA:
 		return end(connection, ENDED_EARLY);
+	case -EXDEV:
+		return end(connection, MOVED);
 	default:
 		return end(connection, RESET);
 	}
@@ -69,129 +66,118 @@ static void insert(struct client *client, struct connection *connection)
 	client->active = connection;
 }
 
-struct connection *connection_open(struct client *client, unsigned int id, bool brief)
+static void speak(struct client *client, struct connection *connection, __u64 now)
 {
-	struct connection *connection = calloc(1, sizeof(*connection));
-	struct stream *stream = calloc(1, sizeof(*stream));
-	struct epoll_event event = {.events = EPOLLOUT, .data.ptr = connection};
+	int error;
 
-	if (!connection || !stream ||
-	    getrandom(&stream->key, sizeof(stream->key), 0) != sizeof(stream->key))
-		abort();
-	connection->id = id;
-	connection->brief = brief;
-	connection->stream = stream;
-	connection->begin_ns = wall_ns();
-	connection->progress_ns = now_ns();
-	insert(client, connection);
-	stream->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-	if (stream->fd < 0 || epoll_ctl(client->epoll, EPOLL_CTL_ADD, stream->fd, &event)) {
-		perror("Cannot open a connection");
-		exit(1);
-	}
-	setsockopt(stream->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-	if (connect(stream->fd, (struct sockaddr *)&client->target, sizeof(client->target)) &&
-	    errno != EINPROGRESS)
-		end_by_error(connection, -errno);
-	return connection;
+	connection->ending = connection->brief || client->finishing;
+	connection->due_ns = now + client->interval_ms * NS_PER_MS;
+	error = client->transport->speak(connection, connection->ending);
+	if (error)
+		end_by(connection, error);
 }
 
 static void connected(struct client *client, struct connection *connection)
 {
-	struct stream *stream = connection->stream;
 	struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
-	struct hello hello = {.key = stream->key,
-			      .interval_ms = connection->brief ? 0 : client->interval_ms};
-	struct sockaddr_in self;
+	struct sockaddr_in6 self; /* of either family: the port is at the same place */
 	int error = 0;
 
-	getsockopt(stream->fd, SOL_SOCKET, SO_ERROR, &error, &(socklen_t){sizeof(error)});
+	getsockopt(connection->fd, SOL_SOCKET, SO_ERROR, &error, &(socklen_t){sizeof(error)});
 	if (error)
-		return end_by_error(connection, -error);
-	getsockname(stream->fd, (struct sockaddr *)&self, &(socklen_t){sizeof(self)});
-	epoll_ctl(client->epoll, EPOLL_CTL_MOD, stream->fd, &event);
-	connection->port = ntohs(self.sin_port);
-	connection->outcome = OPEN;
+		return end_by(connection, -error);
+	getsockname(connection->fd, (struct sockaddr *)&self, &(socklen_t){sizeof(self)});
+	epoll_ctl(client->epoll, EPOLL_CTL_MOD, connection->fd, &event);
+	connection->port = ntohs(self.sin6_port);
+	connection->connected = true;
 	connection->connected_ns = wall_ns();
-	connection->due_ns = now_ns() + client->interval_ms * 1000000ull;
-	error = stream_send(stream, 0, &hello);
-	if (!error && connection->brief)
-		error = stream_send(stream, FRAME_END, NULL);
-	if (error)
-		end_by_error(connection, error);
+	/* A flow is open when there has been an answer. */
+	if (client->transport == &tcp)
+		connection->outcome = OPEN;
+	speak(client, connection, now_ns());
 }
 
-static void hear(struct connection *connection)
+struct connection *connection_open(struct client *client, unsigned int id, bool brief)
 {
-	struct stream *stream = connection->stream;
-	__u64 known = stream->peer_verified, now;
-	int error = stream_read(stream);
+	struct connection *connection = calloc(1, sizeof(*connection));
+	struct epoll_event event = {.events = EPOLLOUT, .data.ptr = connection};
+	const struct sockaddr *target = (const struct sockaddr *)&client->target;
 
-	if (stream->peer_verified > known) {
+	if (!connection)
+		abort();
+	connection->id = id;
+	connection->brief = brief;
+	connection->begin_ns = wall_ns();
+	connection->progress_ns = now_ns();
+	insert(client, connection);
+	connection->fd = socket(target->sa_family, client->transport->type | SOCK_NONBLOCK, 0);
+	if (connection->fd < 0 || epoll_ctl(client->epoll, EPOLL_CTL_ADD, connection->fd, &event)) {
+		perror("Cannot open a connection");
+		exit(1);
+	}
+	client->transport->make(connection, brief ? 0 : client->interval_ms);
+	if (connect(connection->fd, target, client->target_length) && errno != EINPROGRESS)
+		end_by(connection, -errno);
+	return connection;
+}
+
+static void hear(struct client *client, struct connection *connection)
+{
+	__u64 known = connection->proven, now;
+	int result = client->transport->hear(connection);
+
+	if (connection->proven > known) {
 		now = now_ns();
 		note_gap(connection, now);
 		connection->progress_ns = now;
-		if (stream->peer_verified > connection->sent_at_mark)
+		connection->outcome = OPEN;
+		if (connection->proven > connection->sent_at_mark)
 			connection->recovered = true;
 	}
-	if (stream->peer_wrong)
-		end(connection, CORRUPTED);
-	else if (stream->got_end && stream->sent_end && stream->peer_verified == stream->sent_bytes)
-		end(connection, COMPLETE);
-	else if (stream->got_end)
-		end(connection, ENDED_EARLY);
-	else if (error)
-		end_by_error(connection, error);
+	if (result)
+		end_by(connection, result);
 }
 
 void connection_event(struct client *client, struct connection *connection)
 {
-	if (connection->outcome == CONNECTING)
+	if (!connection->connected)
 		connected(client, connection);
 	else
-		hear(connection);
+		hear(client, connection);
 }
 
 void connection_tick(struct client *client, struct connection *connection, __u64 now)
 {
-	struct stream *stream = connection->stream;
-	int error = 0;
+	bool last = client->finishing && !connection->ending;
 
 	if (now > connection->progress_ns + SILENCE_NS)
-		return end(connection, TIMED_OUT);
-	if (connection->outcome != OPEN || stream->sent_end)
-		return;
-	if (client->finishing)
-		error = stream_send(stream, FRAME_END, NULL);
-	else if (now >= connection->due_ns)
-		error = stream_send(stream, 0, NULL);
-	if (now >= connection->due_ns)
-		connection->due_ns = now + client->interval_ms * 1000000ull;
-	if (error && error != -EAGAIN)
-		end_by_error(connection, error);
+		end(connection, TIMED_OUT);
+	else if (connection->connected && (last || now >= connection->due_ns))
+		speak(client, connection, now);
 }
 
 void connection_mark(struct connection *connection)
 {
 	connection->gap_marked_ns = 0;
 	connection->recovered = false;
-	connection->sent_at_mark = connection->stream->sent_bytes;
+	connection->sent_at_mark = connection->sent;
 }
 
 void connection_tell(const struct connection *connection)
 {
-	const struct hello *hello =
-		connection->stream ? &connection->stream->hello : &connection->hello;
-	struct in_addr local = {hello->address};
+	char local[INET6_ADDRSTRLEN];
 
 	printf("{\"event\":\"connection\",\"id\":%u,\"brief\":%s,\"outcome\":\"%s\",\"port\":%u,"
 	       "\"lip\":\"%s\",\"lport\":%u,\"server\":\"%s\",\"beginMs\":%.3f,"
 	       "\"connectedMs\":%.3f,\"endMs\":%.3f,\"bytesVerified\":%" PRIu64
+	       ",\"datagrams\":%" PRIu64 ",\"datagramsLost\":%" PRIu64
 	       ",\"gapMs\":%.1f,\"gapAtMs\":%.3f,\"gapMarkedMs\":%.1f}\n",
 	       connection->id, connection->brief ? "true" : "false",
 	       outcome_names[connection->outcome], connection->port,
-	       local.s_addr ? inet_ntoa(local) : "", hello->port, hello->server,
-	       connection->begin_ns / 1e6, connection->connected_ns / 1e6, connection->end_ns / 1e6,
-	       (uint64_t)connection->verified, connection->gap_ns / 1e6,
-	       connection->gap_at_ns / 1e6, connection->gap_marked_ns / 1e6);
+	       witness_address(&connection->witness, local), connection->witness.port,
+	       connection->witness.server, connection->begin_ns / 1e6,
+	       connection->connected_ns / 1e6, connection->end_ns / 1e6,
+	       (uint64_t)connection->verified, (uint64_t)connection->datagrams,
+	       (uint64_t)connection->lost, connection->gap_ns / 1e6, connection->gap_at_ns / 1e6,
+	       connection->gap_marked_ns / 1e6);
 }

@@ -1,56 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include "stream.h"
 
-#define MAGIC        0x72696577 /* "weir" */
-#define MIX          0x9e3779b97f4a7c15ull
-#define SERVER_SALT  0x5bf03635dcd1e867ull
-#define PAYLOAD_STEP 512
+#define MAGIC 0x72696577 /* "weir" */
 /* One frame in so many takes several segments. */
 #define LARGE_EVERY 64
-
-static __u64 mixed(__u64 hash, __u64 word)
-{
-	hash = (hash ^ word) * MIX;
-	return hash ^ (hash >> 32);
-}
+#define LARGE_MORE  8192
 
 /* The key of one direction. A hello is read before the key is known. */
 static __u64 direction_key(const struct stream *stream, bool from_server, bool hello)
 {
-	__u64 key = hello && !from_server ? 0 : stream->key;
-
-	return from_server ? key ^ SERVER_SALT : key;
-}
-
-static __u64 checksum(const void *bytes, size_t length, __u64 key)
-{
-	__u64 hash = mixed(key, length), word;
-
-	for (size_t at = 0; at < length; at += sizeof(word)) {
-		memcpy(&word, (const __u8 *)bytes + at, sizeof(word));
-		hash = mixed(hash, word);
-	}
-	return hash;
-}
-
-/* Bytes that follow from key and number; returns how many. */
-static size_t fill(__u8 *payload, __u64 key, __u64 number)
-{
-	__u64 state = mixed(key, number + 1);
-	size_t length = 8 + state % PAYLOAD_STEP / 8 * 8;
-
-	if (number % LARGE_EVERY == LARGE_EVERY - 1)
-		length += 8192;
-	for (size_t at = 0; at < length; at += sizeof(state)) {
-		state = mixed(state, at);
-		memcpy(payload + at, &state, sizeof(state));
-	}
-	return length;
+	return proof_key(hello && !from_server ? 0 : stream->key, from_server);
 }
 
 static int flush(struct stream *stream)
@@ -83,11 +45,14 @@ int stream_send(struct stream *stream, __u16 flags, const struct hello *hello)
 		frame->length = sizeof(*hello);
 		memcpy(frame + 1, hello, sizeof(*hello));
 	} else {
-		frame->length = fill((__u8 *)(frame + 1), key, frame->number);
+		bool large = frame->number % LARGE_EVERY == LARGE_EVERY - 1;
+
+		frame->length =
+			proof_fill((__u8 *)(frame + 1), key, frame->number, large ? LARGE_MORE : 0);
 	}
 	stream->out_from = 0;
 	stream->out_length = sizeof(*frame) + frame->length;
-	frame->checksum = checksum(frame, stream->out_length, key);
+	frame->checksum = proof_checksum(frame, stream->out_length, key);
 	stream->sent_frames++;
 	stream->sent_bytes += stream->out_length;
 	if (flags & (FRAME_END | FRAME_WRONG))
@@ -105,7 +70,7 @@ static bool verify(struct stream *stream)
 
 	frame->checksum = 0;
 	if (hello == stream->heard || stream->got_end || frame->number != stream->verified_frames ||
-	    checksum(frame, sizeof(*frame) + frame->length, key) != expected)
+	    proof_checksum(frame, sizeof(*frame) + frame->length, key) != expected)
 		return false;
 	if (hello) {
 		if (frame->length != sizeof(stream->hello))
@@ -156,33 +121,5 @@ int stream_read(struct stream *stream)
 		stream->in_length += got;
 		if (!verify_all(stream))
 			return -EBADMSG;
-	}
-}
-
-static __u64 read_clock(clockid_t clock)
-{
-	struct timespec time;
-
-	clock_gettime(clock, &time);
-	return time.tv_sec * 1000000000ull + time.tv_nsec;
-}
-
-__u64 now_ns(void)
-{
-	return read_clock(CLOCK_MONOTONIC);
-}
-
-__u64 wall_ns(void)
-{
-	return read_clock(CLOCK_REALTIME);
-}
-
-void raise_file_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
 	}
 }

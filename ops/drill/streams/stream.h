@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One end of a TCP connection that proves itself: both ends send numbered frames of bytes that
- * nobody could guess, and each frame's checksum is keyed by the connection. So a byte that is
+ * One end of a TCP connection that proves itself: both ends send numbered frames. A byte that is
  * wrong, missing, doubled, or another connection's, is noticed at once; and each frame says how
  * much its sender has verified of the other direction, so one end knows about both.
  */
@@ -11,6 +10,8 @@
 #include <linux/types.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include "proof.h"
+#include "witness.h"
 
 enum {
 	FRAME_HELLO = 1, /* the first one of each direction; its payload is a struct hello */
@@ -28,16 +29,15 @@ struct frame {
 	__u64 checksum; /* of the frame with 0 in this place */
 };
 
-/* From the client: what the server has to know. From the server: who it is and whom it saw. */
+/* From the client: what the server has to know. From the server: the witness. */
 struct hello {
 	__u64 key;
 	__u32 interval_ms; /* of frames from the server; 0 for none between hello and end */
-	__be32 address;
-	__u16 port; /* host order */
-	char server[14];
+	__u32 pad;
+	struct witness witness;
 };
 
-#define FRAME_PAYLOAD_MAX (8192 + 512)
+#define FRAME_PAYLOAD_MAX (8192 + PROOF_STEP)
 #define FRAME_MAX         (sizeof(struct frame) + FRAME_PAYLOAD_MAX)
 
 struct stream {
@@ -66,14 +66,7 @@ int stream_send(struct stream *stream, __u16 flags, const struct hello *hello);
  */
 int stream_read(struct stream *stream);
 
-/* Nanoseconds: of CLOCK_MONOTONIC, and since 1970. */
-__u64 now_ns(void);
-__u64 wall_ns(void);
-
-/* As many open files as the system allows. */
-void raise_file_limit(void);
-
-int run_server(__u16 port);
-int run_client(const char *address, __u16 port, unsigned int interval_ms);
+/* Serves connections on a port, for ever; returns an exit code if that cannot begin. */
+int serve_streams(__u16 port);
 
 #endif

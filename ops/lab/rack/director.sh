@@ -8,9 +8,9 @@ rack=$(dirname "$0")
 # How long the links may take to appear after the command has begun, in steps of 50 ms.
 link_steps=600
 
-# The default route is what the lab sets last.
+# The default route of IPv6 is what the lab sets last.
 for ((step = 0; step < link_steps; step++)); do
-	[ -n "$(ip -4 route show default dev eth1 2>/dev/null)" ] && break
+	[ -n "$(ip -6 route show default dev eth1 2>/dev/null)" ] && break
 	sleep 0.05
 done
 if [ "$step" -eq "$link_steps" ]; then

@@ -2,32 +2,30 @@
 // The real server's end: answers each hello, then sends frames at the client's pace, until the
 // client's last one.
 #define _GNU_SOURCE // accept4
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "stream.h"
+#include "system.h"
 
 #define BACKLOG    4096
 #define EVENTS_MAX 256
 #define TICK_MS    10
 /* A client that has gone without a word: the drills call a connection broken long before. */
-#define SILENCE_NS 60000000000ull
+#define SILENCE_NS (60 * NS_PER_S)
 
 struct session {
 	struct session *next, **link; /* in the list of all */
 	__u64 due_ns, heard_ns;
-	struct sockaddr_in peer;
+	struct witness witness;
 	struct stream stream;
 };
 
 static struct session *sessions;
-static char host_name[sizeof(((struct hello *)NULL)->server)];
 
 static void end(struct session *session)
 {
@@ -38,7 +36,7 @@ static void end(struct session *session)
 	free(session);
 }
 
-static void begin(int epoll, int fd, const struct sockaddr_in *peer)
+static void begin(int epoll, int fd, const struct sockaddr_in6 *peer)
 {
 	struct session *session = calloc(1, sizeof(*session));
 	struct epoll_event event = {.events = EPOLLIN, .data.ptr = session};
@@ -51,7 +49,7 @@ static void begin(int epoll, int fd, const struct sockaddr_in *peer)
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
 	session->stream.fd = fd;
 	session->stream.is_server = true;
-	session->peer = *peer;
+	session->witness = witness_of(peer);
 	session->heard_ns = now_ns();
 	session->next = sessions;
 	session->link = &sessions;
@@ -62,7 +60,7 @@ static void begin(int epoll, int fd, const struct sockaddr_in *peer)
 
 static void accept_all(int epoll, int listener)
 {
-	struct sockaddr_in peer;
+	struct sockaddr_in6 peer;
 	socklen_t length = sizeof(peer);
 	int fd;
 
@@ -72,12 +70,9 @@ static void accept_all(int epoll, int listener)
 
 static int greet(struct session *session)
 {
-	struct hello hello = {.key = session->stream.key,
-			      .address = session->peer.sin_addr.s_addr,
-			      .port = ntohs(session->peer.sin_port)};
+	struct hello hello = {.key = session->stream.key, .witness = session->witness};
 
-	memcpy(hello.server, host_name, sizeof(hello.server));
-	session->due_ns = now_ns() + session->stream.hello.interval_ms * 1000000ull;
+	session->due_ns = now_ns() + session->stream.hello.interval_ms * NS_PER_MS;
 	return stream_send(&session->stream, 0, &hello);
 }
 
@@ -86,7 +81,7 @@ static int greet(struct session *session)
 static void speak(struct session *session, __u64 now)
 {
 	struct stream *stream = &session->stream;
-	__u64 interval_ns = stream->hello.interval_ms * 1000000ull;
+	__u64 interval_ns = stream->hello.interval_ms * NS_PER_MS;
 	int error = 0;
 
 	if (stream->got_end && !stream->sent_end) {
@@ -115,17 +110,14 @@ static void hear(struct session *session, __u64 now)
 		speak(session, now);
 }
 
-int run_server(__u16 port)
+int serve_streams(__u16 port)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
-	int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), epoll = epoll_create1(0);
+	int listener = listen_on(SOCK_STREAM, port), epoll = epoll_create1(0);
 	struct epoll_event events[EVENTS_MAX] = {{.events = EPOLLIN}};
 
 	raise_file_limit();
-	gethostname(host_name, sizeof(host_name) - 1);
-	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
-	if (bind(listener, (struct sockaddr *)&address, sizeof(address)) ||
-	    listen(listener, BACKLOG) || epoll_ctl(epoll, EPOLL_CTL_ADD, listener, events)) {
+	if (listener < 0 || listen(listener, BACKLOG) ||
+	    epoll_ctl(epoll, EPOLL_CTL_ADD, listener, events)) {
 		perror("Cannot listen");
 		return 1;
 	}
@@ -141,7 +133,7 @@ int run_server(__u16 port)
 		}
 		if (now < tick_ns)
 			continue;
-		tick_ns = now + TICK_MS * 1000000ull;
+		tick_ns = now + TICK_MS * NS_PER_MS;
 		for (struct session *session = sessions, *next; session; session = next) {
 			next = session->next;
 			speak(session, now);

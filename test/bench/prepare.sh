@@ -8,7 +8,7 @@ load=test/bench/load
 # shellcheck disable=SC2086 # a list of words
 for name in conntrack-load conntrack-watch weir-load weir-watch; do
 	case $name in
-	weir-watch) table=dataplane/table_user.c ;;
+	weir-watch) table="-DWEIR_WIDE=0 dataplane/table_user.c dataplane/table_timeouts.c dataplane/table_writer.c" ;;
 	*) table= ;;
 	esac
 	gcc -O2 -g -Wall -Wextra ${CFLAGS:-} "$load/$name.c" $table -o "build/bench/$name" -lbpf
@@ -20,5 +20,12 @@ aarch64) target=-D__TARGET_ARCH_arm64 ;;
 *) target=-D__TARGET_ARCH_x86 ;;
 esac
 # shellcheck disable=SC2086 # a list of words
-clang-19 -O2 -g -Wall -Wextra ${CFLAGS:-} $target -target bpf -mcpu=v3 -I "/usr/include/$(uname -m)-linux-gnu" \
+clang-19 -O2 -g -Wall -Wextra ${CFLAGS:-} $target -DWEIR_WIDE=0 -target bpf -mcpu=v3 -I "/usr/include/$(uname -m)-linux-gnu" \
 	-I dataplane -I build/bench -c "$load/weir-load.bpf.c" -o build/bench/weir-load.bpf.o
+fastpath=test/bench/fastpath
+# shellcheck disable=SC2086 # a list of words
+{
+	gcc -O2 -g -Wall -Wextra ${CFLAGS:-} -I dataplane "$fastpath/fastpath.c" -o build/bench/fastpath -lbpf
+	clang-19 -O2 -g -Wall -Wextra ${CFLAGS:-} $target -target bpf -mcpu=v3 -I "/usr/include/$(uname -m)-linux-gnu" \
+		-c "$fastpath/fastpath.bpf.c" -o build/bench/fastpath.bpf.o
+}

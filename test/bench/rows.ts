@@ -3,9 +3,6 @@
 import type { Column } from "../../src/cli/table.ts";
 import { renderTable } from "../../src/cli/table.ts";
 
-/** Fewer rounds say nothing: one disturbed round would move the median. */
-export const ROUNDS_MIN = 5;
-
 export type Row = {
   /** Stays the same from version to version. Units come last: `weir: lag p99 at 100k/s, ms`. */
   readonly name: string;

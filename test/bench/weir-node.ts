@@ -11,11 +11,12 @@ import { createInterface } from "node:readline";
 import { createLog } from "../../src/log.ts";
 import type { NodeBus, Prefix } from "../../src/model.ts";
 import { originOf, parsePrefix } from "../../src/model.ts";
+import { OBJECT_PATHS } from "../../src/node/objects.ts";
 import { findInterfaces } from "../../src/node/attach.ts";
 import { Dataplane } from "../../src/node/dataplane.ts";
 import { Periodic } from "../../src/node/periodic.ts";
 import { Sweeper } from "../../src/node/sweeper.ts";
-import { EGRESS_CLIENTS, egressOf } from "../../src/node/words.ts";
+import { egressOf, egressOfClients } from "../../src/node/words.ts";
 import { systemClock } from "../../src/sync/clock.ts";
 import { NatsServer } from "../../src/sync/nats-server.ts";
 import { NatsTransport } from "../../src/sync/nats.ts";
@@ -45,6 +46,8 @@ const REAL_SERVER = { address: "10.3.0.2", port: 8080 };
 const HOP_MAC = "02:00:00:00:00:03";
 const OWN_MAC = "02:00:00:00:00:01";
 
+/** The load is IPv4. */
+const WIDE_SESSIONS = 1024;
 const SWEEP_MS = 1_000;
 const LEASE_MS = 200;
 
@@ -53,8 +56,13 @@ const log = createLog({ file: join(task.directory, "log") });
 const dataplane = Dataplane.open({
   stateDir: join(task.directory, "state"),
   pinDir: task.pinDir,
-  limits: { sessions: task.sessions, services: 1, realServers: 1 },
-  objectPath: join(import.meta.dirname, "../../build/director.bpf.o"),
+  limits: {
+    sessions: task.sessions,
+    wideSessions: WIDE_SESSIONS,
+    services: 1,
+    realServers: 1,
+  },
+  objectPaths: OBJECT_PATHS,
 });
 await configure();
 const periodic = new Periodic(log);
@@ -75,21 +83,29 @@ async function configure(): Promise<void> {
   const hop = { dmac: HOP_MAC, smac: OWN_MAC, ifindex, vlan: 0, mtu: 1500 };
   const egress = egressOf(0);
   dataplane.nodes.set(0, {
-    aggregate: AGGREGATE,
-    pool: prefix(task.pool),
+    aggregates: [AGGREGATE],
+    pools: [prefix(task.pool)],
     ports: { min: 1024, max: 65535 },
     origin: originOf(task.node),
     lookups: false,
+    unknownPort: "drop",
+    ipOptions: "pass",
+    mixed: false,
   });
   dataplane.prefixes.set(AGGREGATE, "pool");
   dataplane.prefixes.set({ address: VIP, length: 32 }, "vip");
-  dataplane.egressGroups.set(EGRESS_CLIENTS, { hops: [hop] });
+  dataplane.egressGroups.set(egressOfClients(4), { hops: [hop] });
   dataplane.egressGroups.set(egress, { hops: [hop] });
   dataplane.realServers.set(0, { ...REAL_SERVER, egress, service: 0 });
-  const service = { vip: VIP, port: 80, protocol: "tcp" } as const;
+  const ports = { min: 80, max: 80 };
+  const service = { vip: VIP, ports, protocol: "tcp" } as const;
   dataplane.setBackends([{ service, server: REAL_SERVER, real: 0, egress }]);
-  const policy = task.bus === undefined ? "off" : "immediate";
-  dataplane.setService(0, service, { scheduler: "rr", sync: policy }, [0]);
+  const policy = {
+    scheduler: "rr",
+    sync: task.bus === undefined ? "off" : "immediate",
+    wide: false,
+  } as const;
+  dataplane.setService(0, service, policy, [0]);
   dataplane.renewLease();
   await dataplane.attach([task.device]);
 }

@@ -27,6 +27,14 @@ struct frame {
 	struct tcphdr tcp;
 } __attribute__((packed));
 
+/* The frame in the making: it would not fit the stack beside the director's. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct frame);
+} frames SEC(".maps");
+
 struct walk {
 	struct xdp_md *ctx;
 	struct job job;
@@ -73,16 +81,17 @@ static long walk_on(__u32 i, struct walk *walk)
 {
 	__u32 count = walk->job.count ?: 1;
 	__u64 step = i / count;
-	__u32 session = walk->job.first + i % count;
+	__u32 session = walk->job.first + i % count, zero = 0;
 	struct segment segment = {};
-	struct frame frame = {};
+	struct frame *frame = bpf_map_lookup_elem(&frames, &zero);
 	struct lip *lip = bpf_map_lookup_elem(&lips, &session);
 
-	if (!lip)
+	if (!lip || !frame)
 		return 1;
 	segment = walk->job.closing ? closing[step % LIFE_MAX] : opening[step % LIFE_MAX];
-	build(&frame, &segment, client_of(walk->job.spacing, session), lip);
-	if (bpf_xdp_store_bytes(walk->ctx, 0, &frame, sizeof(frame)))
+	__builtin_memset(frame, 0, sizeof(*frame));
+	build(frame, &segment, client_of(walk->job.spacing, session), lip);
+	if (bpf_xdp_store_bytes(walk->ctx, 0, frame, sizeof(*frame)))
 		return 1;
 	if (weir_director(walk->ctx) != XDP_REDIRECT)
 		walk->failed++;

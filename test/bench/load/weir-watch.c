@@ -15,7 +15,7 @@
 #include <sys/prctl.h>
 #include <bpf/bpf.h>
 #include "../../../dataplane/sync_record.h"
-#include "../../../dataplane/table_user.h"
+#include "../../../dataplane/table_family.h"
 #include "marks.h"
 
 #define LOOK_NS   50000
@@ -40,22 +40,22 @@ static void map_tables(const char *pins)
 
 	if (bpf_map_lookup_elem(open_map(pins, "weir_layouts"), &zero, &layout))
 		die("weir_layouts");
-	errno = -weir_tables_map(open_map(pins, "weir_inbound4"), open_map(pins, "weir_outbound4"),
+	errno = -weir_narrow.map(open_map(pins, "weir_inbound4"), open_map(pins, "weir_outbound4"),
 				 &layout);
 	if (errno)
 		die("map the tables");
 }
 
-static struct weir_sync_key4 key_of(__u32 mark)
+static struct weir_key4 key_of(__u32 mark)
 {
-	return (struct weir_sync_key4){{
+	return (struct weir_key4){
 		.saddr = htonl(MARK_NET + mark),
 		.daddr = htonl(VIP),
 		.sport = htons(MARK_PORT),
 		.dport = htons(VIP_PORT),
 		.proto = IPPROTO_TCP,
 		.pad = {WEIR_SYNC_KEY_CLIENT},
-	}};
+	};
 }
 
 /* Looks for those of the first marks on their way; marks arrive about in order. Returns the first
@@ -63,7 +63,7 @@ static struct weir_sync_key4 key_of(__u32 mark)
 static __u32 look(struct marks *marks, __u32 first)
 {
 	struct weir_sync_record4 records[LOOKS_MAX];
-	struct weir_sync_key4 keys[LOOKS_MAX];
+	struct weir_key4 keys[LOOKS_MAX];
 	size_t count = 0, found;
 	uint64_t now;
 
@@ -74,7 +74,7 @@ static __u32 look(struct marks *marks, __u32 first)
 		if (!marks->seen_ns[mark])
 			keys[count++] = key_of(mark);
 	}
-	found = count ? weir_find(keys, count, 0, records) : 0;
+	found = count ? weir_narrow.find(keys, count, 0, records) : 0;
 	now = now_ns();
 	for (size_t i = 0; i < found; i++)
 		marks->seen_ns[ntohl(records[i].caddr) - MARK_NET] = now;

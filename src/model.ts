@@ -3,21 +3,28 @@
  * What weir is about, as plain readonly data: the cluster that a config file describes, the sessions that the dataplane
  * holds, and how addresses are read and written.
  *
- * An address is a string in canonical form (IPv4: a dotted quad without leading zeros). Only the functions at the end of
- * this file know what is inside. Numbers are in host order, durations in milliseconds.
+ * An address is a string in canonical form: IPv4 as a dotted quad without leading zeros, IPv6 as RFC 5952 writes it, and an
+ * IPv4-mapped one only ever as the IPv4 address that it is. Only the functions at the end of this file know what is inside.
+ * Numbers are in host order, durations in milliseconds.
  */
+import { isIPv6 } from "node:net";
 
 export type NodeName = string;
 export type Prefix = { readonly address: string; readonly length: number };
 export type Endpoint = { readonly address: string; readonly port: number };
+/** Both ends are inside. */
 export type PortRange = { readonly min: number; readonly max: number };
+/** IPv4 or IPv6. */
+export type Family = 4 | 6;
 
-export type Protocol = "tcp";
+export const PROTOCOLS = ["tcp", "udp"] as const;
+export type Protocol = (typeof PROTOCOLS)[number];
 export type Scheduler = "maglev" | "rr";
 
 /** A real server of one service. Weight 0: it keeps its sessions and gets no new ones. */
 export type RealServer = {
   readonly address: string;
+  /** 0: the port that the client has asked for. */
   readonly port: number;
   readonly weight: number;
 };
@@ -26,6 +33,8 @@ export type HealthCheck = {
   readonly type: "tcp" | "http" | "none";
   /** Of the HTTP request; unused by the other types. */
   readonly path: string;
+  /** What is asked instead of the real server's own port. */
+  readonly port?: number;
   readonly intervalMs: number;
   readonly timeoutMs: number;
   /** Successes in a row that bring a server up, failures in a row that take it down. */
@@ -33,7 +42,7 @@ export type HealthCheck = {
   readonly fall: number;
 };
 
-/** Idle timeouts of a session: before it is established, after, after both FINs, after a RST. */
+/** Idle timeouts of a session: before it is established, after, after both FINs, after a RST (the last two of TCP alone). */
 export type Timeouts = {
   readonly handshakeMs: number;
   readonly establishedMs: number;
@@ -49,16 +58,18 @@ export type SyncPolicy =
 export type VirtualService = {
   readonly name: string;
   readonly vip: string;
-  readonly port: number;
+  readonly ports: PortRange;
   readonly protocol: Protocol;
   readonly scheduler: Scheduler;
   readonly timeouts: Timeouts;
   readonly health: HealthCheck;
   readonly sync: SyncPolicy;
+  /** All of one family, which may be another one than the VIP's. */
   readonly servers: readonly RealServer[];
 };
 
 export type Neighbor = {
+  /** IPv4 or IPv6, as that of `Routing.listen`. */
   readonly address: string;
   readonly asn: number;
   readonly holdTimeMs: number;
@@ -99,7 +110,8 @@ export type ClusterNode = {
   /** `originOf(name)`: how sessions name the node that allocated their local address. */
   readonly origin: number;
   readonly interfaces: readonly string[];
-  readonly pool: Prefix;
+  /** At most one of each family, IPv4 first. */
+  readonly pools: readonly Prefix[];
   readonly ports: PortRange;
   readonly routing: Routing;
   readonly bus?: NodeBus;
@@ -109,27 +121,36 @@ export type ClusterNode = {
 
 /** Sizes of the pinned maps. They are fixed when the maps are created. */
 export type Limits = {
+  /** Whose client and real server both speak IPv4. */
   readonly sessions: number;
+  /** All others. */
+  readonly wideSessions: number;
   readonly services: number;
   readonly realServers: number;
 };
 
 export type Cluster = {
   readonly name: string;
-  readonly aggregate: Prefix;
+  /** Cover the pools of all nodes. At most one of each family, IPv4 first. */
+  readonly aggregates: readonly Prefix[];
+  /** What becomes of packets to a VIP that has no service on their port. */
+  readonly unknownPort: "drop" | "reject";
+  /** What becomes of packets with IPv4 options, or with IPv6 extension headers that carry options or routes. */
+  readonly ipOptions: "pass" | "drop";
   readonly limits: Limits;
   readonly bus: Bus;
   readonly nodes: readonly ClusterNode[];
   readonly services: readonly VirtualService[];
 };
 
-/** In the order in which a session goes through them. */
+/** Those of TCP in the order in which a session goes through them. UDP has `unanswered`, and then `established`. */
 export const SESSION_STATES = [
   "syn",
   "synack",
   "established",
   "finOne",
   "finBoth",
+  "unanswered",
 ] as const;
 export type SessionState = (typeof SESSION_STATES)[number];
 
@@ -172,23 +193,57 @@ export function sharesSessions({ bus, nodes }: Cluster): boolean {
   );
 }
 
-/** `address:port`: the identity of a real server within its service, whatever its place in the list. */
-export function formatEndpoint(endpoint: Endpoint): string {
-  return `${endpoint.address}:${endpoint.port}`;
+export const ALL_PORTS: PortRange = { min: 0, max: 65_535 };
+
+/** `80`, `8000-8999`, or `all`. */
+export function formatPorts({ min, max }: PortRange): string {
+  if (min === max) return String(min);
+  return min === ALL_PORTS.min && max === ALL_PORTS.max
+    ? "all"
+    : `${min}-${max}`;
 }
 
-/** Reads `address:port`; undefined if it is not that. */
+/** `address:port`, or `[address]:port` for IPv6. */
+export function formatEndpoint({ address, port }: Endpoint): string {
+  return `${formatHost(address)}:${port}`;
+}
+
+/** As it stands before a colon and a port. */
+export function formatHost(address: string): string {
+  return familyOf(address) === 6 ? `[${address}]` : address;
+}
+
+/** A real server as people read it: without a port if that is the one that the client has asked for. */
+export function formatServer(server: Endpoint): string {
+  return server.port === 0 ? server.address : formatEndpoint(server);
+}
+
+/** Reads `address:port` and `[address]:port`; undefined if it is neither. */
 export function parseEndpoint(text: string): Endpoint | undefined {
-  const colon = text.lastIndexOf(":");
-  const address = text.slice(0, Math.max(colon, 0));
-  const port = parseDecimal(text.slice(colon + 1), 65535);
-  return isAddress(address) && port !== undefined
-    ? { address, port }
-    : undefined;
+  const [, inBrackets, plain, digits = ""] =
+    /^(?:\[([^\]]*)\]|([^:]*)):(.*)$/.exec(text) ?? [];
+  const address = parseAddress(inBrackets ?? plain ?? "");
+  const port = parseDecimal(digits, 65_535);
+  if (address === undefined || port === undefined) return undefined;
+  // Brackets belong to IPv6 alone.
+  const bracketed = inBrackets === undefined ? 4 : 6;
+  return bracketed === familyOf(address) ? { address, port } : undefined;
 }
 
+export function familyOf(address: string): Family {
+  return address.includes(":") ? 6 : 4;
+}
+
+/** The canonical form of an address; undefined for what is none, for an IPv4-mapped one and for one with a zone. */
+export function parseAddress(text: string): string | undefined {
+  if (parseIpv4(text) !== undefined) return text;
+  const bytes = parseIpv6(text);
+  return bytes === undefined || isMapped(bytes) ? undefined : formatIpv6(bytes);
+}
+
+/** It is an address, and in its canonical form. */
 export function isAddress(text: string): boolean {
-  return parseIpv4(text) !== undefined;
+  return parseAddress(text) === text;
 }
 
 /** Reads a canonical dotted quad into its 32 bits; undefined for anything else, also for leading zeros. */
@@ -216,11 +271,10 @@ export function formatIpv4(bits: number): string {
 /** Reads `address/length`. Host bits are kept as written: see `networkOf`. */
 export function parsePrefix(text: string): Prefix | undefined {
   const slash = text.indexOf("/");
-  const address = text.slice(0, Math.max(slash, 0));
-  const length = parseDecimal(text.slice(slash + 1), 32);
-  return isAddress(address) && length !== undefined
-    ? { address, length }
-    : undefined;
+  const address = parseAddress(text.slice(0, Math.max(slash, 0)));
+  if (address === undefined) return undefined;
+  const length = parseDecimal(text.slice(slash + 1), widthOf(address));
+  return length === undefined ? undefined : { address, length };
 }
 
 export function formatPrefix(prefix: Prefix): string {
@@ -229,71 +283,112 @@ export function formatPrefix(prefix: Prefix): string {
 
 /** The prefix of one address alone. */
 export function hostPrefix(address: string): Prefix {
-  return { address, length: 32 };
+  return { address, length: widthOf(address) };
 }
 
-/** The same prefix without host bits. */
-export function networkOf(prefix: Prefix): Prefix {
-  return { address: formatIpv4(rangeOf(prefix).first), length: prefix.length };
+/** The same prefix without host bits. Throws RangeError for a malformed address, as all that follow. */
+export function networkOf({ address, length }: Prefix): Prefix {
+  const kept = BYTES_BITS - widthOf(address) + length;
+  const network = addressBytes(address).map(
+    (byte, i) => byte & (0xff00 >> Math.min(Math.max(kept - 8 * i, 0), 8)),
+  );
+  return { address: addressFromBytes(network), length };
 }
 
-/** First and last address of a prefix as 32-bit numbers, both inclusive. Throws RangeError for a malformed address. */
-export function rangeOf(prefix: Prefix): {
-  readonly first: number;
-  readonly last: number;
-} {
-  const size = 2 ** (32 - prefix.length);
-  const bits = ipv4Bits(prefix.address);
-  const first = bits - (bits % size);
-  return { first, last: first + size - 1 };
-}
-
-/** How many addresses a prefix has. */
-export function sizeOf(prefix: Prefix): number {
-  return 2 ** (32 - prefix.length);
+/** How many addresses a prefix has; above 2^53 only nearly so. */
+export function sizeOf({ address, length }: Prefix): number {
+  return 2 ** (widthOf(address) - length);
 }
 
 export function overlaps(a: Prefix, b: Prefix): boolean {
-  const [rangeA, rangeB] = [rangeOf(a), rangeOf(b)];
-  return rangeA.first <= rangeB.last && rangeB.first <= rangeA.last;
+  return contains(a, b) || contains(b, a);
 }
 
 export function contains(outer: Prefix, inner: Prefix | string): boolean {
-  const [rangeOuter, rangeInner] = [
-    rangeOf(outer),
-    rangeOf(typeof inner === "string" ? hostPrefix(inner) : inner),
-  ];
+  const { address, length } =
+    typeof inner === "string" ? hostPrefix(inner) : inner;
   return (
-    rangeOuter.first <= rangeInner.first && rangeInner.last <= rangeOuter.last
+    familyOf(address) === familyOf(outer.address) &&
+    length >= outer.length &&
+    networkOf({ address, length: outer.length }).address ===
+      networkOf(outer).address
   );
 }
 
-/** The 16 bytes, network order, of the form that the dataplane's configuration maps use (RFC 4291 section 2.5.5.2). */
+/** The 16 bytes, network order, of the form that the dataplane uses: IPv4 is mapped (RFC 4291 section 2.5.5.2). */
 export function addressBytes(address: string): Uint8Array {
-  const bytes = new Uint8Array(16);
-  bytes.fill(0xff, 10, 12);
-  new DataView(bytes.buffer).setUint32(12, ipv4Bits(address));
+  const ipv4 = parseIpv4(address);
+  const bytes = ipv4 === undefined ? parseIpv6(address) : mapped(ipv4);
+  if (bytes === undefined)
+    throw new RangeError(
+      `Cannot read an address: neither IPv4 nor IPv6: current value is ${address}`,
+    );
   return bytes;
 }
 
-/** The address in 16 bytes as `addressBytes` makes them. Throws RangeError if they do not hold an IPv4 address. */
+/** The address in 16 bytes as `addressBytes` makes them. */
 export function addressFromBytes(bytes: Uint8Array): string {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const mapped = view.getBigUint64(0) === 0n && view.getUint32(8) === 0xffff;
-  if (!mapped)
-    throw new RangeError(
-      `Cannot read an address: not an IPv4-mapped one: ${Buffer.from(bytes).toString("hex")}`,
-    );
-  return formatIpv4(view.getUint32(12));
+  return isMapped(bytes)
+    ? formatIpv4(viewOf(bytes).getUint32(12))
+    : formatIpv6(bytes);
 }
 
-function ipv4Bits(address: string): number {
-  const bits = parseIpv4(address);
-  if (bits === undefined)
-    throw new RangeError(
-      `Cannot read an address: not a dotted quad: current value is ${address}`,
-    );
-  return bits;
+const BYTES_BITS = 128;
+
+function widthOf(address: string): number {
+  return familyOf(address) === 6 ? BYTES_BITS : 32;
+}
+
+function mapped(ipv4: number): Uint8Array {
+  const bytes = new Uint8Array(16);
+  bytes.fill(0xff, 10, 12);
+  viewOf(bytes).setUint32(12, ipv4);
+  return bytes;
+}
+
+function isMapped(bytes: Uint8Array): boolean {
+  const view = viewOf(bytes);
+  return view.getBigUint64(0) === 0n && view.getUint32(8) === 0xffff;
+}
+
+/** Any spelling of RFC 4291 section 2.2, without a zone. */
+function parseIpv6(text: string): Uint8Array | undefined {
+  if (!isIPv6(text) || text.includes("%")) return undefined;
+  const groups = text.replace(/[^:]+\.[^:]+$/, (quad) => {
+    const bits = parseIpv4(quad) ?? 0;
+    return `${(bits >>> 16).toString(16)}:${(bits & 0xffff).toString(16)}`;
+  });
+  const [head = [], tail = []] = groups
+    .split("::")
+    .map((part) => part.split(":").filter((group) => group !== ""));
+  const zeros = Array.from(
+    { length: 8 - head.length - tail.length },
+    () => "0",
+  );
+  const bytes = new Uint8Array(16);
+  const view = viewOf(bytes);
+  for (const [i, group] of [...head, ...zeros, ...tail].entries())
+    view.setUint16(2 * i, Number.parseInt(group, 16));
+  return bytes;
+}
+
+/** RFC 5952 section 4: no leading zeros, and `::` for the first of the longest runs of at least two zeros. */
+function formatIpv6(bytes: Uint8Array): string {
+  const view = viewOf(bytes);
+  const text = Array.from({ length: 8 }, (_, i) =>
+    view.getUint16(2 * i).toString(16),
+  ).join(":");
+  const [longest] = [...text.matchAll(/\b0(?::0)+\b/g)].toSorted(
+    ([a], [b]) => b.length - a.length,
+  );
+  if (longest === undefined) return text;
+  const head = text.slice(0, longest.index).replace(/:$/, "");
+  const tail = text.slice(longest.index + longest[0].length);
+  return `${head}::${tail.replace(/^:/, "")}`;
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /** A decimal number without sign or leading zeros, at most `max`. */

@@ -84,6 +84,14 @@ function machineItems(facts: Facts): readonly Item[] {
       wrong: !facts.forwarding,
       fix: "sysctl -w net.ipv4.ip_forward=1",
     }),
+    ...(facts.ipv6Forwarding === undefined
+      ? []
+      : [
+          need("ipv6 forwarding", facts.ipv6Forwarding ? "1" : "0", "1", {
+            wrong: !facts.ipv6Forwarding,
+            fix: "sysctl -w net.ipv6.conf.all.forwarding=1",
+          }),
+        ]),
     {
       name: "memlock",
       found: Number.isFinite(facts.memlockBytes)

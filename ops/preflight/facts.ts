@@ -18,6 +18,8 @@ export type Facts = {
     readonly state: "absent" | "refusing" | "accepting";
   };
   readonly forwarding: boolean;
+  /** Undefined if no interface below has an IPv6 address, other than a link-local one. */
+  readonly ipv6Forwarding: boolean | undefined;
   /** net.ipv4.conf.all.*; the value of an interface is the larger of this and its own. */
   readonly rpFilterAll: number;
   readonly acceptLocalAll: number;

@@ -4,11 +4,12 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { connect } from "node:net";
-import { release } from "node:os";
+import { networkInterfaces, release } from "node:os";
 import { join } from "node:path";
 import { isLeft } from "fp-ts/lib/Either.js";
 import * as t from "io-ts";
 import { WeirError } from "../../src/errors.ts";
+import { contains } from "../../src/model.ts";
 import type { Facts, InterfaceFacts, Offloads, PeerFacts } from "./facts.ts";
 
 /** The parts of `ip -json -details link show` that are used. */
@@ -32,6 +33,8 @@ type Link = t.TypeOf<typeof linkCodec>;
 
 /** XDP_ATTACHED_* of linux/if_link.h. */
 const XDP_ATTACHED_DRIVER = 1;
+
+const LINK_LOCAL = { address: "fe80::", length: 10 };
 
 /** The namespace's commands begin with this: nothing, or nsenter with its arguments. */
 type Prefix = readonly string[];
@@ -66,9 +69,12 @@ export async function readFacts(question: Question): Promise<Facts> {
       socket: question.gobgpdSocket,
       state: await socketState(question.gobgpdSocket),
     },
-    forwarding: readSysctl("ip_forward") === 1,
-    rpFilterAll: readSysctl("conf/all/rp_filter"),
-    acceptLocalAll: readSysctl("conf/all/accept_local"),
+    forwarding: readSysctl("ipv4/ip_forward") === 1,
+    ipv6Forwarding: names.some(hasIpv6)
+      ? readSysctl("ipv6/conf/all/forwarding") === 1
+      : undefined,
+    rpFilterAll: readSysctl("ipv4/conf/all/rp_filter"),
+    acceptLocalAll: readSysctl("ipv4/conf/all/accept_local"),
     interfaces: names.map((name) => readInterface(name, links)),
   };
 }
@@ -88,8 +94,8 @@ function readInterface(name: string, links: readonly Link[]): InterfaceFacts {
     hasVlans: links.some(
       (other) => other.linkinfo?.info_kind === "vlan" && other.link === name,
     ),
-    rpFilter: readSysctl(`conf/${name}/rp_filter`),
-    acceptLocal: readSysctl(`conf/${name}/accept_local`),
+    rpFilter: readSysctl(`ipv4/conf/${name}/rp_filter`),
+    acceptLocal: readSysctl(`ipv4/conf/${name}/accept_local`),
     peer: readPeer(link, links),
   };
 }
@@ -141,8 +147,13 @@ function readOffloads(prefix: Prefix, name: string): Offloads {
 function defaultRouteInterfaces(): readonly string[] {
   const hop = t.partial({ dev: t.string });
   const route = t.intersection([hop, t.partial({ nexthops: t.array(hop) })]);
-  const query = ["ip", "-json", "-4", "route", "show", "default"];
-  const routes = runJson(t.array(route), [], query);
+  const routes = ["-4", "-6"].flatMap((family) =>
+    runJson(
+      t.array(route),
+      [],
+      ["ip", "-json", family, "route", "show", "default"],
+    ),
+  );
   const names = routes.flatMap(({ dev, nexthops = [] }) =>
     [dev, ...nexthops.map((next) => next.dev)].flatMap((name) => name ?? []),
   );
@@ -156,8 +167,17 @@ function namespaceName(id: number): string | undefined {
   return all.find((known) => known.id === id)?.name;
 }
 
+/** It has an IPv6 address that is not link-local. */
+function hasIpv6(name: string): boolean {
+  const addresses = networkInterfaces()[name] ?? [];
+  return addresses.some(
+    ({ family, address }) =>
+      family === "IPv6" && !contains(LINK_LOCAL, address),
+  );
+}
+
 function readSysctl(name: string): number {
-  return Number(readFileSync(join("/proc/sys/net/ipv4", name), "utf8"));
+  return Number(readFileSync(join("/proc/sys/net", name), "utf8"));
 }
 
 function readMemlock(): number {

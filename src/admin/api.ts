@@ -19,6 +19,7 @@ export type NodeMessage = {
   readonly name: string;
   readonly self: boolean;
   readonly pool: string;
+  readonly pools: readonly string[];
   readonly state: string;
   readonly detail: NodeDetail | null;
 };
@@ -38,12 +39,18 @@ export type NodeDetail = {
     readonly closing: U64;
   };
   readonly table: { readonly entries: U64; readonly capacity: U64 };
+  readonly tables: readonly {
+    readonly name: string;
+    readonly sessions: U64;
+    readonly load: number;
+  }[];
 };
 
 export type ServiceMessage = {
   readonly name: string;
   readonly vip: string;
   readonly port: number;
+  readonly ports: string;
   readonly protocol: string;
   readonly scheduler: string;
   readonly serversUp: number;
@@ -77,6 +84,7 @@ export type ListSessionsRequest = {
   readonly local: string;
   readonly real: string;
   readonly state: string;
+  readonly protocol: string;
   readonly limit: number;
   readonly countOnly: boolean;
 };
@@ -111,6 +119,7 @@ export type RoutesMessage = {
     readonly asn: number;
     readonly state: string;
     readonly uptimeMs: U64;
+    readonly families: readonly number[];
   }[];
   readonly routes: readonly {
     readonly prefix: string;

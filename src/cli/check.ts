@@ -76,7 +76,10 @@ async function hostIfKnown(
 }
 
 /** One block for each error: `file:line:column: what is wrong`, its value, what to do. */
-function renderErrors(file: string, errors: readonly ConfigError[]): string {
+export function renderErrors(
+  file: string,
+  errors: readonly ConfigError[],
+): string {
   const blocks = errors.map(({ path, value, message, hint, line, column }) => {
     const place = [file, line, column]
       .filter((part) => part !== undefined)

@@ -17,6 +17,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   routes: async () => (await import("./routes.ts")).routes,
   sync: async () => (await import("./sync.ts")).sync,
   check: async () => (await import("./check.ts")).check,
+  simulate: async () => (await import("./simulate.ts")).simulate,
 };
 
 /** Runs one command. Resolves to the exit code; rejects only for a fault of ours. */

@@ -14,8 +14,9 @@ export const nodes = listing({
   help: `Usage: ./weir nodes [--json] [--socket PATH]
 
 The nodes of the cluster. The node that answers, marked with *, tells its interfaces, its sessions and how
-full its session table is. Of the others it knows what the config says and, by session sync, whether they
-are synced (heard, and they hold all that their peers hold), heard or unheard: see ./weir sync.
+full the fuller one of its session tables is: the narrow one is for IPv4 on both sides, the wide one for all
+others, and --json tells of each. Of the other nodes it knows what the config says and, by session sync,
+whether they are synced (heard, and they hold all that their peers hold), heard or unheard: see ./weir sync.
 
 Options
 ${AGENT_OPTIONS_HELP}
@@ -31,13 +32,14 @@ Examples
 
 function toPlain({ detail, ...node }: NodeMessage): unknown {
   if (detail === null) return node;
-  const { incarnation, startedAtUnixMs, table, ...rest } = detail;
+  const { incarnation, startedAtUnixMs, table, tables, ...rest } = detail;
   return {
     ...node,
     incarnation: String(incarnation),
     startedAt: new Date(Number(startedAtUnixMs)).toISOString(),
     ...rest,
-    table: { ...table, load: loadOf(table) },
+    table: { ...table, load: loadOf(detail) },
+    tables,
   };
 }
 
@@ -48,7 +50,7 @@ function columnsAt(nowMs: number): readonly Column<NodeMessage>[] {
   return [
     { title: "NODE", value: ({ name, self }) => `${name}${self ? " *" : ""}` },
     { title: "STATE", value: ({ state }) => state },
-    { title: "POOL", value: ({ pool }) => pool },
+    { title: "POOL", value: ({ pools }) => pools.join(", ") },
     {
       title: "INTERFACES",
       value: detailOf(({ interfaces }) =>
@@ -77,7 +79,7 @@ function columnsAt(nowMs: number): readonly Column<NodeMessage>[] {
     },
     {
       title: "TABLE",
-      value: detailOf(({ table }) => `${(loadOf(table) * 100).toFixed(1)} %`),
+      value: detailOf((detail) => `${(loadOf(detail) * 100).toFixed(1)} %`),
       align: "right",
     },
     {
@@ -90,6 +92,7 @@ function columnsAt(nowMs: number): readonly Column<NodeMessage>[] {
 }
 
 /** The share of the session table that is in use, 0 to 1. */
-function loadOf({ entries, capacity }: NodeDetail["table"]): number {
-  return Number(capacity) === 0 ? 0 : Number(entries) / Number(capacity);
+/** Of the fuller table. */
+function loadOf({ tables }: NodeDetail): number {
+  return Math.max(0, ...tables.map(({ load }) => load));
 }

@@ -13,7 +13,8 @@ import {
 export const routes = listing({
   help: `Usage: ./weir routes [--json] [--socket PATH]
 
-What this node announces to its routers. WANTED is what the agent asks for: the VIP of a service without a
+What this node announces to its routers. CARRIES are the address families whose routes a session takes, as
+both ends have agreed. WANTED is what the agent asks for: the VIP of a service without a
 healthy real server is not wanted. ANNOUNCED is what the routing daemon says that it does. Blackholes are
 the kernel's routes that discard what reaches a VIP or a pool while the dataplane does not take it.
 
@@ -46,6 +47,11 @@ const NEIGHBOR_COLUMNS: readonly Column<Neighbor>[] = [
     title: "UP FOR",
     value: ({ uptimeMs }) =>
       Number(uptimeMs) === 0 ? "-" : formatDuration(uptimeMs),
+  },
+  {
+    title: "CARRIES",
+    value: ({ families }) =>
+      families.map((family) => `IPv${family}`).join(", ") || "-",
   },
 ];
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** `weir servers`: the real servers of each service. */
 import type { ServerMessage } from "../admin/api.ts";
+import { formatServer } from "../model.ts";
 import { AGENT_OPTIONS_HELP } from "./command.ts";
 import { listing } from "./listing.ts";
 import {
@@ -16,6 +17,7 @@ export const servers = listing({
 
 The real servers of each service, as this node sees them: weight, health and the last check of it, the
 sessions held now and created since the node's dataplane was loaded, and the traffic since then.
+A real server without a port is sent each session to the port that its client has asked for.
 IN is from clients to the server, OUT is from the server to clients.
 
 Options
@@ -56,10 +58,7 @@ function toPlain({
 function columnsAt(nowMs: number): readonly Column<ServerMessage>[] {
   return [
     { title: "SERVICE", value: ({ service }) => service },
-    {
-      title: "REAL SERVER",
-      value: ({ address, port }) => `${address}:${port}`,
-    },
+    { title: "REAL SERVER", value: formatServer },
     { title: "WEIGHT", value: ({ weight }) => String(weight), align: "right" },
     { title: "HEALTH", value: ({ health }) => health },
     {

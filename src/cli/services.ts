@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** `weir services`: the virtual services. */
 import type { ServiceMessage } from "../admin/api.ts";
+import { formatHost } from "../model.ts";
 import { AGENT_OPTIONS_HELP } from "./command.ts";
 import { listing } from "./listing.ts";
 import { type Column, formatCount, formatYesNo, renderTable } from "./table.ts";
@@ -30,7 +31,10 @@ Examples
 
 const COLUMNS: readonly Column<ServiceMessage>[] = [
   { title: "SERVICE", value: ({ name }) => name },
-  { title: "VIRTUAL", value: ({ vip, port }) => `${vip}:${port}` },
+  {
+    title: "VIRTUAL",
+    value: ({ vip, ports }) => `${formatHost(vip)}:${ports}`,
+  },
   { title: "PROTOCOL", value: ({ protocol }) => protocol },
   { title: "SCHEDULER", value: ({ scheduler }) => scheduler },
   {

@@ -2,7 +2,7 @@
 /** `weir sessions`: the translated flows that this node holds. */
 import type { ListSessionsRequest, SessionMessage } from "../admin/api.ts";
 import { UsageError } from "../errors.ts";
-import { SESSION_STATES } from "../model.ts";
+import { PROTOCOLS, SESSION_STATES } from "../model.ts";
 import { AdminClient } from "./client.ts";
 import {
   AGENT_OPTIONS,
@@ -30,22 +30,25 @@ const OPTIONS = {
   local: { type: "string", default: "" },
   real: { type: "string", default: "" },
   state: { type: "string", default: "" },
+  protocol: { type: "string", default: "" },
   limit: { type: "string" },
   count: { type: "boolean", default: false },
 } as const;
 
 export const sessions: Command = {
   help: `Usage: ./weir sessions [--client WHO] [--virtual WHO] [--local WHO] [--real WHO] [--state STATE]
-                     [--limit N] [--count] [--json] [--socket PATH]
+                     [--protocol PROTOCOL] [--limit N] [--count] [--json] [--socket PATH]
 
 The sessions that this node holds, in no particular order. A session is one translated flow pair: what CLIENT
 sends to VIRTUAL goes on as from LOCAL to REAL, and what REAL answers comes back the same way. ORIGIN is the
-node that made the session.
+node that made the session. A UDP session is unanswered until its real server has sent something.
 
 Options
   --client WHO, --virtual WHO, --local WHO, --real WHO
-                 only sessions with this address, address:port or prefix
+                 only sessions with this address, address:port ([address]:port for IPv6) or prefix
   --state STATE  only sessions in this state: ${SESSION_STATES.join(", ")}
+  --protocol PROTOCOL
+                 only sessions of ${PROTOCOLS.join(" or ")}
   --limit N      at most N sessions, 0 for all (default: ${TABLE_LIMIT} in a table, all with --json)
   --count        only how many there are
 ${AGENT_OPTIONS_HELP}
@@ -54,6 +57,7 @@ Examples
   ./weir sessions --client 10.10.1.2
   ./weir sessions --real 10.3.1.2:80 --state established --limit 20
   ./weir sessions --client 10.10.0.0/16 --count
+  ./weir sessions --virtual '[2001:db8::10]:53' --protocol udp
   ./weir sessions --json | jq -r '.[] | select(.idleMs > 60000) | .client'
 `,
   run: async (args, output) => {
@@ -120,11 +124,13 @@ async function printTable(
   output: Output,
 ): Promise<void> {
   let render = renderTable<SessionMessage>;
+  let endpointWidth = ENDPOINT_WIDTH;
   for await (const { sessions: batch, totals } of client.listSessions(
     request,
   )) {
     if (batch.length > 0) {
-      await output.write(render(COLUMNS, batch));
+      endpointWidth = Math.max(endpointWidth, ...batch.flatMap(lengthsOf));
+      await output.write(render(columnsOf(endpointWidth), batch));
       render = renderRows;
     }
     if (totals?.matched === 0n) await output.write("No sessions.\n");
@@ -140,7 +146,13 @@ async function printTable(
 const DURATION_WIDTH = "59 min 59 s".length;
 const ENDPOINT_WIDTH = "255.255.255.255:65535".length;
 
-const COLUMNS: readonly Column<SessionMessage>[] = [
+/** Those of IPv6 are mostly far shorter than the longest: as wide as those that were there so far. */
+function lengthsOf(session: SessionMessage): readonly number[] {
+  const { client, virtual, local, real } = session;
+  return [client, virtual, local, real].map(({ length }) => length);
+}
+
+const columnsOf = (widthMin: number): readonly Column<SessionMessage>[] => [
   { title: "PROTOCOL", value: ({ protocol }) => protocol },
   {
     title: "STATE",
@@ -159,14 +171,10 @@ const COLUMNS: readonly Column<SessionMessage>[] = [
     align: "right",
     widthMin: DURATION_WIDTH,
   },
-  { title: "CLIENT", value: ({ client }) => client, widthMin: ENDPOINT_WIDTH },
-  {
-    title: "VIRTUAL",
-    value: ({ virtual }) => virtual,
-    widthMin: ENDPOINT_WIDTH,
-  },
-  { title: "LOCAL", value: ({ local }) => local, widthMin: ENDPOINT_WIDTH },
-  { title: "REAL", value: ({ real }) => real, widthMin: ENDPOINT_WIDTH },
+  { title: "CLIENT", value: ({ client }) => client, widthMin },
+  { title: "VIRTUAL", value: ({ virtual }) => virtual, widthMin },
+  { title: "LOCAL", value: ({ local }) => local, widthMin },
+  { title: "REAL", value: ({ real }) => real, widthMin },
   { title: "SERVICE", value: ({ service }) => service || "-", widthMin: 10 },
   { title: "ORIGIN", value: ({ origin }) => origin },
 ];

@@ -10,7 +10,12 @@ import type {
   SyncMessage,
   U64,
 } from "../admin/api.ts";
-import { formatPrefix, hostPrefix, type Session } from "../model.ts";
+import {
+  formatPorts,
+  formatPrefix,
+  hostPrefix,
+  type Session,
+} from "../model.ts";
 import type { AdminSource } from "./admin.ts";
 import { peerState, syncMessageOf } from "./admin-sync.ts";
 import type { Agent } from "./agent.ts";
@@ -31,10 +36,11 @@ export class AgentAdmin implements AdminSource {
   async nodes(): Promise<readonly NodeMessage[]> {
     const { cluster, node: self } = this.#agent.config;
     const status = this.#agent.sharing?.status();
-    return cluster.nodes.map(({ name, pool }) => ({
+    return cluster.nodes.map(({ name, pools }) => ({
       name,
       self: name === self.name,
-      pool: formatPrefix(pool),
+      pool: pools.slice(0, 1).map(formatPrefix).join(),
+      pools: pools.map(formatPrefix),
       state:
         name === self.name
           ? this.#agent.state
@@ -64,6 +70,18 @@ export class AgentAdmin implements AdminSource {
         closing: sweep?.closing ?? 0n,
       },
       table: fuller(sweep),
+      tables: [
+        {
+          name: "narrow",
+          sessions: sweep?.narrow_sessions ?? 0n,
+          load: Number(sweep?.narrow_load ?? 0n) / 1_000,
+        },
+        {
+          name: "wide",
+          sessions: sweep?.wide_sessions ?? 0n,
+          load: Number(sweep?.wide_load ?? 0n) / 1_000,
+        },
+      ],
     };
   }
 
@@ -79,7 +97,8 @@ export class AgentAdmin implements AdminSource {
       return {
         name: service.name,
         vip: service.vip,
-        port: service.port,
+        port: service.ports.min,
+        ports: formatPorts(service.ports),
         protocol: service.protocol,
         scheduler: service.scheduler,
         serversUp: own.filter(({ health }) => health === "up").length,
@@ -190,7 +209,7 @@ function lastCheck(
   return { atUnixMs: startedAt.getTime(), durationMs, error: error ?? "" };
 }
 
-/** The two tables have as many slots each; an orphan may make one fuller for a while. */
+/** The two halves have as many slots each; an orphan may make one fuller for a while. */
 function fuller(sweep: Sweep | undefined): NodeDetail["table"] {
   if (sweep === undefined) return { entries: 0n, capacity: 0n };
   const { inbound_entries: inbound, outbound_entries: outbound } = sweep;

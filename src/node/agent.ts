@@ -15,9 +15,10 @@ import {
   backendsOf,
   desiredRoutes,
   desiredState,
-  realServersOf,
+  destinationsOf,
+  healthTargets,
 } from "./desired.ts";
-import { CLIENTS, type EgressGroup } from "./egress.ts";
+import type { EgressGroup } from "./egress.ts";
 import { EgressWatcher } from "./egress-watcher.ts";
 import { HealthMonitor } from "./health.ts";
 import { Periodic } from "./periodic.ts";
@@ -63,7 +64,8 @@ export class Agent {
   readonly reachability: Reachability;
   readonly sharing: Sharing | undefined;
   readonly #log: Log;
-  readonly #routers: RouterWatch;
+  /** Undefined: there is nothing to catch up with, or no router is to be expected. */
+  readonly #routers: RouterWatch | undefined;
   readonly sweeper: Sweeper;
   readonly #egress: EgressWatcher;
   readonly #schedules = new ScheduleCache();
@@ -102,13 +104,17 @@ export class Agent {
       log: parts.log,
       onChange: () => this.#reconcile(),
     });
-    if (parts.sharing) parts.sharing.onChange = () => this.#reconcile();
-    this.#routers = new RouterWatch({
-      log: parts.log,
-      status: () => this.reachability.status(),
-      onChange: () => this.#reconcile(),
-      catchUp: async () => this.sharing?.resync(),
-    });
+    const { sharing } = parts;
+    if (sharing) {
+      sharing.onChange = () => this.#reconcile();
+      if (config.node.routing.neighbors.length > 0)
+        this.#routers = new RouterWatch({
+          log: parts.log,
+          status: () => this.reachability.status(),
+          onChange: () => this.#reconcile(),
+          catchUp: () => sharing.resync(),
+        });
+    }
     this.#egress = new EgressWatcher({
       log: parts.log,
       onChange: (groups) => {
@@ -140,7 +146,7 @@ export class Agent {
     return desiredRoutes(cluster, node, {
       isUp: (id) => this.health.isUp(id),
       ready:
-        this.#attachments.length > 0 && this.#joined && !this.#routers.lost,
+        this.#attachments.length > 0 && this.#joined && !this.#routers?.lost,
     });
   }
 
@@ -160,7 +166,7 @@ export class Agent {
       this.#refuseWhenStopping();
       this.#state = "forwarding";
       this.sweeper.allowExpiry();
-      if (this.sharing) this.#routers.start();
+      this.#routers?.start();
       this.#periodic.every(LEASE_RENEWAL_MS, () => this.#renewLease());
       this.#periodic.every(SWEEP_INTERVAL_MS, () => this.#sweepWhenDue());
       this.#periodic.every(HOST_CHECK_MS, () =>
@@ -212,7 +218,7 @@ export class Agent {
   async close(): Promise<void> {
     clearTimeout(this.#reconcileSoon);
     this.#periodic.close();
-    this.#routers.close();
+    this.#routers?.close();
     this.health.close();
     this.#egress.close();
     await this.reachability.close();
@@ -240,14 +246,7 @@ export class Agent {
     this.#placement.use(config.cluster, before);
     this.#config = config;
     this.sharing?.use(config.cluster);
-    this.health.set(
-      realServersOf(config.cluster).map(({ id, service, server }) => ({
-        id,
-        address: server.address,
-        port: server.port,
-        check: service.health,
-      })),
-    );
+    this.health.set(healthTargets(config.cluster));
     await Promise.all([this.#watchEgress(), this.#firstHealth()]);
     const desired = this.#desired();
     await this.reachability.block(before, desired);
@@ -278,13 +277,9 @@ export class Agent {
 
   async #watchEgress(): Promise<void> {
     const { cluster, node } = this.#config;
-    const addresses = [
-      ...realServersOf(cluster).map(({ server }) => server.address),
-      ...[...this.#placement.retired.values()].map(({ address }) => address),
-    ];
     await this.#egress.set({
       interfaces: node.interfaces,
-      destinations: [CLIENTS, ...new Set(addresses)],
+      destinations: destinationsOf(cluster, this.#placement.retired),
     });
   }
 
@@ -328,9 +323,10 @@ export class Agent {
       isUp: (id) => this.health.isUp(id),
       groups: this.#groups,
       retired: this.#placement.retired,
+      wasMixed: this.#observed.node?.mixed ?? false,
       schedules: this.#schedules,
       allocation: this.sharing?.allocation ?? {
-        pool: node.pool,
+        pools: node.pools,
         ports: node.ports,
         lookups: false,
       },
@@ -361,8 +357,11 @@ export class Agent {
       });
   }
 
+  /** Not before it is known whether there is a router: without one, the sessions of others may be missing here. */
   #announce(): Promise<boolean> {
-    return this.reachability.announce(this.routes);
+    return this.#routers?.isUnknown
+      ? Promise.resolve(false)
+      : this.reachability.announce(this.routes);
   }
 
   /** Only while the kernel's tables can be read: the dataplane had better ask the kernel itself than trust old hops. */

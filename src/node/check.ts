@@ -3,38 +3,31 @@
  * What a config file may still get wrong when each of its values is well formed: how the values fit each other, and the
  * host. Works on drafts, so that a file with a malformed value hears of its other mistakes in the same go.
  */
-import {
-  contains,
-  formatPrefix,
-  isAddress,
-  networkOf,
-  originOf,
-  overlaps,
-  parsePrefix,
-  type Prefix,
-} from "../model.ts";
+import { contains, originOf, type Prefix } from "../model.ts";
 import { checkBus } from "./check-bus.ts";
+import {
+  checkPools,
+  nameOf,
+  NOT_UNICAST,
+  prefixProblem,
+} from "./check-pools.ts";
+import { checkServices } from "./check-services.ts";
+import { checkSimulate, simulatedAddresses } from "./check-simulate.ts";
 import type { Problem } from "./config-codec.ts";
 import {
-  aggregateFact,
+  aggregateFacts,
   type Fact,
   type NodeFacts,
   nodeFacts,
   problem,
   repeats,
-  type ServiceFacts,
   serviceFacts,
   when,
 } from "./config-facts.ts";
 import type { ConfigDraft } from "./config-schema.ts";
 import { suggestion } from "./suggestion.ts";
 
-/** A longer list would leave a server fewer than 16 of a schedule's 16,381 entries. */
-export const SERVERS_PER_SERVICE_MAX = 1_000;
-
-const NOT_UNICAST = ["0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3"].flatMap(
-  (text) => parsePrefix(text) ?? [],
-);
+export { SERVERS_PER_SERVICE_MAX } from "./check-services.ts";
 
 /** The machine that the check runs on. */
 export type Host = {
@@ -51,87 +44,33 @@ export function checkDraft(
   draft: ConfigDraft,
   host?: Host,
 ): readonly Problem[] {
-  const aggregate = aggregateFact(draft);
+  const aggregate = aggregateFacts(draft);
   const nodes = nodeFacts(draft);
   const services = serviceFacts(draft);
-  const pools = nodes.flatMap(({ pool }) => pool);
+  const pools = nodes.flatMap(({ pool }) => pool.prefixes);
   const vips = services.flatMap(({ vip }) => vip);
   const hosts = [
     ...nodes.flatMap(({ routerId, listen, neighbors, busAddress }) => [
       ...routerId,
       ...listen,
       ...neighbors,
-      ...busAddress.filter(({ value }) => isAddress(value)),
+      ...busAddress,
     ]),
     ...services.flatMap(({ serverAddresses }) => serverAddresses),
+    ...simulatedAddresses(draft),
   ];
   return [
-    ...checkPrefixes([...aggregate, ...pools]),
-    ...checkPools(pools, aggregate),
-    ...checkAddresses([...hosts, ...vips], [...pools, ...aggregate]),
+    ...checkPools(aggregate, nodes, services),
+    ...checkAddresses([...hosts, ...vips], [...pools, ...aggregate.prefixes]),
     ...checkVips(vips, hosts),
-    ...checkNodes(nodes),
+    ...checkNodes(draft, nodes),
     ...checkBus(draft, nodes),
-    ...checkServices(services),
-    ...checkSizes(draft),
-    ...(host === undefined ? [] : checkHost(host, nodes, pools, aggregate)),
+    ...checkServices(draft, services),
+    ...checkSimulate(draft),
+    ...(host === undefined
+      ? []
+      : checkHost(host, nodes, pools, aggregate.prefixes)),
   ];
-}
-
-function checkPrefixes(prefixes: readonly Fact<Prefix>[]): readonly Problem[] {
-  return prefixes.flatMap((one) => {
-    const network = networkOf(one.value);
-    const hostBits = network.address !== one.value.address;
-    const unusable = NOT_UNICAST.some((range) => overlaps(range, one.value));
-    return [
-      ...when(
-        hostBits,
-        prefixProblem(
-          one,
-          "has host bits set",
-          `write ${formatPrefix(network)}`,
-        ),
-      ),
-      ...when(
-        unusable,
-        prefixProblem(
-          one,
-          "has addresses that are not unicast",
-          "use a prefix that can be routed",
-        ),
-      ),
-    ];
-  });
-}
-
-function checkPools(
-  pools: readonly Fact<Prefix>[],
-  aggregate: readonly Fact<Prefix>[],
-): readonly Problem[] {
-  const outside = aggregate.flatMap((outer) =>
-    pools
-      .filter((pool) => !contains(outer.value, pool.value))
-      .map((pool) =>
-        prefixProblem(
-          pool,
-          `is outside ${nameOf(outer)}`,
-          "when a node goes, replies to its pool follow the aggregate: it must cover every pool",
-        ),
-      ),
-  );
-  const overlapping = pools.flatMap((pool, index) =>
-    pools
-      .slice(0, index)
-      .filter((earlier) => overlaps(earlier.value, pool.value))
-      .map((earlier) =>
-        prefixProblem(
-          pool,
-          `overlaps ${nameOf(earlier)}`,
-          "two nodes would hand out the same addresses: give each node a pool of its own",
-        ),
-      ),
-  );
-  return [...outside, ...overlapping];
 }
 
 /** `ours`: the pools and the aggregate. */
@@ -183,12 +122,29 @@ function checkVips(
   });
 }
 
-function checkNodes(nodes: readonly NodeFacts[]): readonly Problem[] {
+function checkNodes(
+  draft: ConfigDraft,
+  nodes: readonly NodeFacts[],
+): readonly Problem[] {
   const origins = nodes.map(({ node }) => ({
     ...node,
     value: originOf(node.value),
   }));
   return [
+    ...when(draft?.nodes !== undefined && nodes.length === 0, {
+      place: ["nodes"],
+      value: {},
+      message: "has no node",
+      hint: "name at least one",
+    }),
+    ...Object.entries(draft?.nodes ?? {}).flatMap(([name, node]) =>
+      when(node?.interfaces?.length === 0, {
+        place: ["nodes", name, "interfaces"],
+        value: [],
+        message: "has no interface",
+        hint: "name each interface that carries traffic of clients or servers",
+      }),
+    ),
     ...repeats(origins).map(([node, first]) => ({
       ...problem(
         node,
@@ -215,84 +171,6 @@ function checkNodes(nodes: readonly NodeFacts[]): readonly Problem[] {
       .map(([one]) =>
         problem(one, "stands in this list twice", "remove one of the two"),
       ),
-  ];
-}
-
-function checkServices(services: readonly ServiceFacts[]): readonly Problem[] {
-  const names = services.flatMap(({ service: { value, ...rest } }) =>
-    value === undefined ? [] : [{ value, ...rest }],
-  );
-  return [
-    ...repeats(names).map(([name]) =>
-      problem(
-        name,
-        "is the name of an earlier service too",
-        "rename one of the two",
-      ),
-    ),
-    ...repeats(services.flatMap(({ endpoint }) => endpoint)).map(
-      ([endpoint, first]) =>
-        problem(
-          endpoint,
-          `is a duplicate service: ${first.name} has this VIP, port and protocol too`,
-          "merge the two, or change one",
-        ),
-    ),
-    ...services
-      .flatMap(({ serverEndpoints }) => repeats(serverEndpoints))
-      .map(([server]) =>
-        problem(
-          server,
-          "is a duplicate server of this service",
-          "remove one of the two, and use weight for more",
-        ),
-      ),
-  ];
-}
-
-function checkSizes(draft: ConfigDraft): readonly Problem[] {
-  const { nodes, services, limits } = draft ?? {};
-  const servers = (services ?? []).map(
-    (service) => service?.servers?.length ?? 0,
-  );
-  const serversTotal = servers.reduce((sum, count) => sum + count, 0);
-  const over = (count: number, max: number | undefined): boolean =>
-    max !== undefined && count > max;
-  return [
-    ...when(Object.keys(nodes ?? { some: "unknown" }).length === 0, {
-      place: ["nodes"],
-      value: {},
-      message: "has no node",
-      hint: "name at least one",
-    }),
-    ...Object.entries(nodes ?? {}).flatMap(([name, node]) =>
-      when(node?.interfaces?.length === 0, {
-        place: ["nodes", name, "interfaces"],
-        value: [],
-        message: "has no interface",
-        hint: "name each interface that carries traffic of clients or servers",
-      }),
-    ),
-    ...servers.flatMap((count, index) =>
-      when(count > SERVERS_PER_SERVICE_MAX, {
-        place: ["services", index, "servers"],
-        value: count,
-        message: `has more than ${SERVERS_PER_SERVICE_MAX} servers`,
-        hint: "split the service",
-      }),
-    ),
-    ...when(over(services?.length ?? 0, limits?.services), {
-      place: ["services"],
-      value: services?.length,
-      message: `has more services than limits.services allows, ${limits?.services}`,
-      hint: "raise limits.services",
-    }),
-    ...when(over(serversTotal, limits?.real_servers), {
-      place: ["services"],
-      value: serversTotal,
-      message: `has more real servers in all than limits.real_servers allows, ${limits?.real_servers}`,
-      hint: "raise limits.real_servers; an address that serves two services counts twice",
-    }),
   ];
 }
 
@@ -328,16 +206,4 @@ function checkHost(
           ];
     }),
   ];
-}
-
-function prefixProblem(
-  fact: Fact<Prefix>,
-  message: string,
-  hint: string,
-): Problem {
-  return problem({ ...fact, value: formatPrefix(fact.value) }, message, hint);
-}
-
-function nameOf({ name, value }: Fact<Prefix>): string {
-  return `${name}, ${formatPrefix(value)}`;
 }

@@ -28,7 +28,7 @@ export type Draft<T> = T extends
     : { readonly [K in keyof T]: Draft<T[K]> } | undefined;
 
 /** A Codec of no matter what: io-ts's types are invariant. */
-type AnyCodec = t.Mixed &
+export type AnyCodec = t.Mixed &
   Pick<Codec<never>, "hint"> & { salvage(input: unknown): unknown };
 
 /** Decodes `input` in full. Left: everything that is wrong with it, in the order of the schema. */
@@ -120,180 +120,50 @@ export class Optional<A> extends Codec<A> {
   }
 }
 
-/** A section that may be left out: then it is undefined. */
-export class OptionalSection<P extends Props> extends Codec<
-  FieldsOf<P> | undefined
-> {
-  readonly #fields: Fields<P>;
+/** A key that may be left out, and has no default: then it is undefined. */
+export class Maybe<A> extends Codec<A | undefined> {
+  readonly #codec: Codec<A>;
 
-  constructor(fields: Fields<P>) {
-    super(fields.name, (input, context) =>
+  constructor(codec: Codec<A>) {
+    super(codec.name, (input, context) =>
       input === undefined
         ? t.success(undefined)
-        : fields.validate(input, context),
+        : codec.validate(input, context),
     );
-    this.#fields = fields;
+    this.#codec = codec;
   }
 
-  /** Undefined only for a section that is not there. */
-  override salvage(input: unknown): Draft<FieldsOf<P> | undefined> {
-    return input === undefined
-      ? (undefined as Draft<FieldsOf<P> | undefined>)
-      : this.#fields.salvage(isMapping(input) ? input : {});
+  override salvage(input: unknown): Draft<A | undefined> {
+    const salvaged =
+      input === undefined ? undefined : this.#codec.salvage(input);
+    return salvaged as Draft<A | undefined>;
   }
 
-  override hint(): string {
-    return this.#fields.hint();
-  }
-}
-
-export class List<A> extends Codec<readonly A[]> {
-  readonly #element: Codec<A>;
-
-  constructor(name: string, element: Codec<A>) {
-    super(name, (input, context) => {
-      if (!Array.isArray(input))
-        return t.failure(input, context, complaint(input, name));
-      const decoded = input.map((one: unknown, index) =>
-        element.validate(
-          one,
-          t.appendContext(context, String(index), element, one),
-        ),
-      );
-      const errors = decoded.flatMap((one) => (isLeft(one) ? one.left : []));
-      return errors.length > 0
-        ? t.failures(errors)
-        : t.success(decoded.flatMap((one) => (isLeft(one) ? [] : [one.right])));
-    });
-    this.#element = element;
-  }
-
-  override salvage(input: unknown): Draft<readonly A[]> {
-    const salvaged = Array.isArray(input)
-      ? input.map((one: unknown) => this.#element.salvage(one))
-      : undefined;
-    return salvaged as Draft<readonly A[]>;
-  }
-
-  override hint(): string {
-    return "write a list: one line beginning with - for each, or [] for none";
+  override hint(input: unknown): string {
+    return this.#codec.hint(input);
   }
 }
 
-/** Names chosen by the user, each with a value of the same kind. */
-export class Names<A> extends Codec<Readonly<Record<string, A>>> {
-  readonly #element: Codec<A>;
+/** A key that other sections of the kind have, but not this one. */
+export class Refused extends Codec<undefined> {
+  readonly #hint: string;
 
-  constructor(name: string, key: Codec<string>, element: Codec<A>) {
-    super(name, (input, context) => {
-      if (!isMapping(input))
-        return t.failure(input, context, complaint(input, name));
-      const errors: t.ValidationError[] = [];
-      const decoded: [string, A][] = [];
-      for (const [label, value] of Object.entries(input)) {
-        const validKey = key.validate(
-          label,
-          t.appendContext(context, label, key, label),
-        );
-        const valid = element.validate(
-          value,
-          t.appendContext(context, label, element, value),
-        );
-        errors.push(
-          ...(isLeft(validKey) ? validKey.left : []),
-          ...(isLeft(valid) ? valid.left : []),
-        );
-        if (!isLeft(valid)) decoded.push([label, valid.right]);
-      }
-      return errors.length > 0
-        ? t.failures(errors)
-        : t.success(Object.fromEntries(decoded));
-    });
-    this.#element = element;
+  constructor(message: string, hint: string) {
+    super(message, (input, context) =>
+      input === undefined
+        ? t.success(undefined)
+        : t.failure(input, context, message),
+    );
+    this.#hint = hint;
   }
 
-  override salvage(input: unknown): Draft<Readonly<Record<string, A>>> {
-    if (!isMapping(input))
-      return undefined as Draft<Readonly<Record<string, A>>>;
-    const entries = Object.entries(input).map(([name, value]) => [
-      name,
-      this.#element.salvage(value),
-    ]);
-    return Object.fromEntries(entries) as Draft<Readonly<Record<string, A>>>;
+  override salvage(): undefined {
+    return undefined;
   }
 
   override hint(): string {
-    return "write a mapping: one `name:` for each";
+    return this.#hint;
   }
-}
-
-type Props = Readonly<Record<string, AnyCodec>>;
-type FieldsOf<P extends Props> = { readonly [K in keyof P]: t.TypeOf<P[K]> };
-
-/** A mapping with these keys and no others. */
-export class Fields<P extends Props> extends Codec<FieldsOf<P>> {
-  readonly #props: P;
-
-  constructor(name: string, props: P) {
-    super(name, (input, context) => {
-      if (!isMapping(input))
-        return t.failure(input, context, complaint(input, name));
-      const decoded = Object.entries(props).map(([key, codec]) => {
-        const value = ownValue(input, key);
-        return [
-          key,
-          codec.validate(value, t.appendContext(context, key, codec, value)),
-        ] as const;
-      });
-      const errors = [
-        ...unknownKeys(input, props, context),
-        ...decoded.flatMap(([, one]) => (isLeft(one) ? one.left : [])),
-      ];
-      if (errors.length > 0) return t.failures(errors);
-      const values = decoded.flatMap(([key, one]) =>
-        isLeft(one) ? [] : [[key, one.right] as const],
-      );
-      return t.success(Object.fromEntries(values) as FieldsOf<P>);
-    });
-    this.#props = props;
-  }
-
-  override salvage(input: unknown): Draft<FieldsOf<P>> {
-    if (!isMapping(input)) return undefined as Draft<FieldsOf<P>>;
-    const entries = Object.entries(this.#props).map(([key, codec]) => [
-      key,
-      codec.salvage(ownValue(input, key)),
-    ]);
-    return Object.fromEntries(entries) as Draft<FieldsOf<P>>;
-  }
-
-  override hint(): string {
-    return `write a mapping with the keys ${Object.keys(this.#props).join(", ")}`;
-  }
-}
-
-function unknownKeys(
-  input: object,
-  props: Props,
-  context: t.Context,
-): t.ValidationError[] {
-  const known = Object.keys(props);
-  return Object.entries(input)
-    .filter(([key]) => !known.includes(key))
-    .map(([key, value]) => {
-      const hint =
-        suggestion(key, known) ?? `the keys known here: ${known.join(", ")}`;
-      const refused = new Leaf(
-        "a known key",
-        () => hint,
-        () => undefined,
-      );
-      return {
-        value,
-        context: t.appendContext(context, key, refused, value),
-        message: "is an unknown key",
-      };
-    });
 }
 
 function toProblem({ context, value, message }: t.ValidationError): Problem {
@@ -311,15 +181,8 @@ function toProblem({ context, value, message }: t.ValidationError): Problem {
   };
 }
 
-function complaint(input: unknown, name: string): string {
+/** What is wrong with `input`, which is not `name`. */
+export function complaint(input: unknown, name: string): string {
   if (input === undefined) return "is missing";
   return input === null ? "is empty" : `is not ${name}`;
-}
-
-function isMapping(input: unknown): input is object {
-  return typeof input === "object" && input !== null && !Array.isArray(input);
-}
-
-function ownValue(input: object, key: string): unknown {
-  return Object.getOwnPropertyDescriptor(input, key)?.value;
 }

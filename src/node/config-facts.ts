@@ -3,9 +3,10 @@
  * A config draft taken apart into what its checks compare: values of one kind side by side, each with the place where it
  * stands and what to call it in a sentence. What the draft lacks is left out.
  */
-import type { Prefix } from "../model.ts";
+import { formatServer, type Prefix } from "../model.ts";
 import type { Place, Problem } from "./config-codec.ts";
 import type { ConfigDraft } from "./config-schema.ts";
+import { hasOnePort, type ServiceKey } from "./service-key.ts";
 
 export type Fact<T> = {
   readonly value: T;
@@ -13,30 +14,37 @@ export type Fact<T> = {
   readonly name: string;
 };
 
+/** One prefix, or a list of them. */
+export type PrefixFacts = {
+  readonly place: Place;
+  readonly prefixes: readonly Fact<Prefix>[];
+  /** Nothing of it was malformed or is missing: what is not among `prefixes` is not there. */
+  readonly whole: boolean;
+};
+
 export type NodeFacts = {
   readonly node: Fact<string>;
-  readonly pool: readonly Fact<Prefix>[];
+  readonly pool: PrefixFacts;
   readonly routerId: readonly Fact<string>[];
   readonly listen: readonly Fact<string>[];
   readonly neighbors: readonly Fact<string>[];
   readonly interfaces: readonly Fact<string>[];
-  /** Of its own nats-server, IPv4 or IPv6. */
+  /** Of its own nats-server. */
   readonly busAddress: readonly Fact<string>[];
 };
 
 export type ServiceFacts = {
   readonly service: Fact<string | undefined>;
   readonly vip: readonly Fact<string>[];
-  /** `vip:port/protocol`: what the dataplane finds the service by. */
-  readonly endpoint: readonly Fact<string>[];
+  /** What the dataplane finds the service by; none or one. */
+  readonly key: readonly Fact<ServiceKey>[];
   readonly serverAddresses: readonly Fact<string>[];
-  /** `address:port` of each server. */
-  readonly serverEndpoints: readonly Fact<string>[];
+  /** Each server as `formatServer` writes it. */
+  readonly servers: readonly Fact<string>[];
 };
 
-/** The aggregate; none or one. */
-export function aggregateFact(draft: ConfigDraft): readonly Fact<Prefix>[] {
-  return fact(draft?.aggregate, ["aggregate"], "the aggregate");
+export function aggregateFacts(draft: ConfigDraft): PrefixFacts {
+  return prefixFacts(draft?.aggregate, ["aggregate"], "the aggregate");
 }
 
 export function nodeFacts(draft: ConfigDraft): readonly NodeFacts[] {
@@ -45,7 +53,7 @@ export function nodeFacts(draft: ConfigDraft): readonly NodeFacts[] {
     const { router_id, listen = [], neighbors = [] } = node?.routing ?? {};
     return {
       node: { value: name, place: at(), name: `node ${name}` },
-      pool: fact(node?.pool, at("pool"), `the pool of ${name}`),
+      pool: prefixFacts(node?.pool, at("pool"), `the pool of ${name}`),
       routerId: fact(
         router_id,
         at("routing", "router_id"),
@@ -82,10 +90,19 @@ export function serviceFacts(draft: ConfigDraft): readonly ServiceFacts[] {
     const at = (...rest: Place): Place => ["services", index, ...rest];
     const { name, vip, port, protocol = "tcp", servers = [] } = service ?? {};
     const title = name === undefined ? `services[${index}]` : `service ${name}`;
+    const ports =
+      port === undefined ? service?.ports : { min: port, max: port };
+    const asked = ports !== undefined && hasOnePort({ ports }) ? ports.min : 0;
     return {
       service: { value: name, place: at("name"), name: title },
       vip: fact(vip, at("vip"), `the VIP of ${title}`),
-      endpoint: fact(endpointText(vip, port, `/${protocol}`), at(), title),
+      key: fact(
+        vip === undefined || ports === undefined
+          ? undefined
+          : { vip, ports, protocol },
+        at(),
+        title,
+      ),
       serverAddresses: servers.flatMap((server, position) =>
         fact(
           server?.address,
@@ -93,9 +110,14 @@ export function serviceFacts(draft: ConfigDraft): readonly ServiceFacts[] {
           `a server of ${title}`,
         ),
       ),
-      serverEndpoints: servers.flatMap((server, position) =>
+      servers: servers.flatMap((server, position) =>
         fact(
-          endpointText(server?.address, server?.port),
+          server?.address === undefined
+            ? undefined
+            : formatServer({
+                address: server.address,
+                port: server.port ?? asked,
+              }),
           at("servers", position),
           `a server of ${title}`,
         ),
@@ -104,14 +126,27 @@ export function serviceFacts(draft: ConfigDraft): readonly ServiceFacts[] {
   });
 }
 
-function endpointText(
-  address: string | undefined,
-  port: number | undefined,
-  rest = "",
-): string | undefined {
-  return address === undefined || port === undefined
-    ? undefined
-    : `${address}:${port}${rest}`;
+function prefixFacts(
+  value: Prefix | readonly (Prefix | undefined)[] | undefined,
+  place: Place,
+  name: string,
+): PrefixFacts {
+  if (!isList(value))
+    return {
+      place,
+      prefixes: fact(value, place, name),
+      whole: value !== undefined,
+    };
+  return {
+    place,
+    prefixes: value.flatMap((one, index) => fact(one, [...place, index], name)),
+    whole: !value.includes(undefined),
+  };
+}
+
+/** Array.isArray() does not know of readonly lists. */
+function isList<T>(value: T | readonly T[]): value is readonly T[] {
+  return Array.isArray(value);
 }
 
 function fact<T>(

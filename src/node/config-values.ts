@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The values of the config file: how each kind is written, and what it is read into. */
-import { isIP, SocketAddress } from "node:net";
 import { isLeft } from "fp-ts/lib/Either.js";
 import {
+  ALL_PORTS,
   type Endpoint,
-  isAddress,
+  parseAddress,
+  parseEndpoint,
+  parseIpv4,
   parsePrefix,
   type PortRange,
   type Prefix,
@@ -18,6 +20,7 @@ const INTERFACE_NAME_MAX = 15;
 /** sun_path of a unix socket less the final zero. */
 const SOCKET_PATH_MAX = 107;
 const FILE_PATH_MAX = 1_023;
+const PORT_MAX = 65_535;
 const SYNC_POLICIES = ["immediate", "established", "off"] as const;
 
 const DURATION_UNITS: readonly (readonly [unit: string, ms: number])[] = [
@@ -32,21 +35,24 @@ export const name = new Leaf(
   "1 to 32 of a-z, 0-9 and hyphen",
   textLike(/^[a-z0-9-]{1,32}$/),
 );
-export const address = new Leaf(
+export const ipv4 = new Leaf(
   "an IPv4 address",
   "four numbers from 0 to 255, such as 192.0.2.10",
   (input) =>
-    typeof input === "string" && isAddress(input) ? input : undefined,
+    typeof input === "string" && parseIpv4(input) !== undefined
+      ? input
+      : undefined,
+);
+/** Without a zone: it would mean another thing on each node. */
+export const address = new Leaf(
+  "an IP address",
+  "an IPv4 or IPv6 address, such as 192.0.2.10 or 2001:db8::10",
+  (input) => (typeof input === "string" ? parseAddress(input) : undefined),
 );
 export const prefix = new Leaf<Prefix>(
-  "an IPv4 prefix",
-  "an address and a length, such as 10.200.0.0/28",
+  "an IP prefix",
+  "an address and a length, or a list of such, one for each family, such as 10.200.0.0/28 or [10.200.0.0/28, 2001:db8:200::/112]",
   (input) => (typeof input === "string" ? parsePrefix(input) : undefined),
-);
-export const ipAddress = new Leaf(
-  "an IP address",
-  "an IPv4 or IPv6 address, such as 10.1.1.2 or 2001:db8::2",
-  readIpAddress,
 );
 export const listenAt = new Leaf<Endpoint>(
   "an address and a port",
@@ -63,7 +69,12 @@ export const ports = new Leaf<PortRange>(
   "lowest and highest, such as 1024-65535",
   readPorts,
 );
-export const port = whole("a port", 1, 65_535);
+export const servicePorts = new Leaf<PortRange>(
+  "a range of ports",
+  "lowest and highest, or all, such as 8000-8999",
+  (input) => (input === "all" ? ALL_PORTS : readPorts(input)),
+);
+export const port = whole("a port", 1, PORT_MAX);
 export const asn = whole("an AS number", 1, 4_294_967_295);
 export const interfaceName = new Leaf(
   "the name of an interface",
@@ -109,27 +120,9 @@ export function whole(what: string, min: number, max: number): Leaf<number> {
   );
 }
 
-/** IPv6 in its canonical form. Without a zone: it would mean another thing on each node. */
-function readIpAddress(input: unknown): string | undefined {
-  if (typeof input !== "string" || input.includes("%")) return undefined;
-  const family = isIP(input);
-  if (family === 6)
-    return new SocketAddress({ address: input, family: "ipv6" }).address;
-  return family === 4 ? input : undefined;
-}
-
 function readListen(input: unknown): Endpoint | undefined {
-  const [, inBrackets, plain, digits] =
-    (typeof input === "string" &&
-      /^(?:\[([\da-fA-F:.]+)\]|([\d.]+)):(\d{1,5})$/.exec(input)) ||
-    [];
-  const address = readIpAddress(inBrackets ?? plain);
-  const port = readPort(digits);
-  // Brackets belong to IPv6 alone.
-  const bracketed = address?.includes(":") === (inBrackets !== undefined);
-  return address !== undefined && port !== undefined && bracketed
-    ? { address, port }
-    : undefined;
+  const endpoint = typeof input === "string" ? parseEndpoint(input) : undefined;
+  return endpoint?.port === 0 ? undefined : endpoint;
 }
 
 function readBusUrl(input: unknown): string | undefined {
@@ -137,12 +130,8 @@ function readBusUrl(input: unknown): string | undefined {
   const [, digits] =
     /^(?:nats|tls):\/\/(?:[\w.-]+|\[[\da-fA-F:.]+\]):(\d{1,5})$/.exec(input) ??
     [];
-  return readPort(digits) === undefined ? undefined : input;
-}
-
-function readPort(digits: string | undefined): number | undefined {
   const number = Number(digits);
-  return number >= 1 && number <= 65_535 ? number : undefined;
+  return number >= 1 && number <= PORT_MAX ? input : undefined;
 }
 
 /** A word, or a mapping with the one key `after`. */
@@ -167,7 +156,7 @@ function readPorts(input: unknown): PortRange | undefined {
   const [, low, high] =
     (typeof input === "string" && /^(\d{1,5})-(\d{1,5})$/.exec(input)) || [];
   const [min, max] = [Number(low), Number(high)];
-  return min >= 1 && max <= 65_535 && min <= max ? { min, max } : undefined;
+  return min >= 1 && max <= PORT_MAX && min <= max ? { min, max } : undefined;
 }
 
 /** Written as `200ms`, `5s`, `15m` or `1h`; decoded to milliseconds. */

@@ -14,28 +14,44 @@ import {
   type Bus,
   type Cluster,
   type ClusterNode,
+  familyOf,
   type NodeBus,
   originOf,
+  type Prefix,
   type VirtualService,
 } from "../model.ts";
 import { checkDraft, type Host } from "./check.ts";
 import { type Place, type Problem, problemsOf } from "./config-codec.ts";
 import { configFile, type ConfigFile } from "./config-schema.ts";
+import { hasOnePort } from "./service-key.ts";
 
 export type { Host } from "./check.ts";
 export { readHost } from "./host.ts";
 
 const SAMPLE = "see ops/config/weir.yaml for a sample with all keys";
 
-export type LoadedConfig = Either<readonly ConfigError[], Cluster>;
+/** Room for wide sessions where the config has no use for any. */
+const WIDE_SESSIONS_UNUSED = 1_024;
 
-/** As `loadConfig`, from a file. A file that cannot be read is one more error of the same kind. */
+export type LoadedConfig = Either<readonly ConfigError[], Cluster>;
+export type DecodedConfig = Either<readonly ConfigError[], ConfigFile>;
+
+/** As `loadConfig`, from a file. */
 export async function readConfig(
   path: string,
   host?: Host,
 ): Promise<LoadedConfig> {
+  const file = await readConfigFile(path, host);
+  return isLeft(file) ? file : right(toCluster(file.right));
+}
+
+/** As `decodeConfig`, from a file. One that cannot be read is one more error of the same kind. */
+export async function readConfigFile(
+  path: string,
+  host?: Host,
+): Promise<DecodedConfig> {
   try {
-    return loadConfig(await readFile(path, "utf8"), host);
+    return decodeConfig(await readFile(path, "utf8"), host);
   } catch (error) {
     const message = `the file cannot be read: ${error instanceof Error ? error.message : String(error)}`;
     return left([
@@ -49,11 +65,17 @@ export async function readConfig(
   }
 }
 
+/** The cluster that `decodeConfig` finds. */
+export function loadConfig(text: string, host?: Host): LoadedConfig {
+  const file = decodeConfig(text, host);
+  return isLeft(file) ? file : right(toCluster(file.right));
+}
+
 /**
  * Decodes and checks. With `host`, also against the addresses of the machine that it is.
  * Left: every error of the file, in the order of its lines.
  */
-export function loadConfig(text: string, host?: Host): LoadedConfig {
+export function decodeConfig(text: string, host?: Host): DecodedConfig {
   const lines = new LineCounter();
   const document = parseDocument(text, {
     lineCounter: lines,
@@ -68,9 +90,13 @@ export function loadConfig(text: string, host?: Host): LoadedConfig {
 
   const content = contentOf(document);
   if (isLeft(content)) return left([...syntax, content.left]);
+  const malformed = problemsOf(configFile, content.right);
+  const told = new Set(malformed.map(({ place }) => formatPlace(place)));
   const problems = [
-    ...problemsOf(configFile, content.right),
-    ...checkDraft(configFile.salvage(content.right), host),
+    ...malformed,
+    ...checkDraft(configFile.salvage(content.right), host).filter(
+      ({ place }) => !told.has(formatPlace(place)),
+    ),
   ];
   const errors = [
     ...syntax,
@@ -79,7 +105,7 @@ export function loadConfig(text: string, host?: Host): LoadedConfig {
   const decoded = configFile.decode(content.right);
   return errors.length > 0 || isLeft(decoded)
     ? left(inFileOrder(errors))
-    : right(toCluster(decoded.right));
+    : decoded;
 }
 
 function syntaxError(error: YAMLError, lines: LineCounter): ConfigError {
@@ -177,16 +203,40 @@ function inFileOrder(errors: readonly ConfigError[]): readonly ConfigError[] {
   );
 }
 
-function toCluster(file: ConfigFile): Cluster {
-  const { sessions, services, real_servers } = file.limits;
+export function toCluster(file: ConfigFile): Cluster {
+  const services = file.services.map(toService);
+  const aggregates = toPrefixes(file.aggregate);
+  const { limits } = file;
+  const wide =
+    aggregates.some(({ address }) => familyOf(address) === 6) ||
+    services.some(({ vip, servers }) =>
+      [vip, ...servers.map(({ address }) => address)].some(
+        (address) => familyOf(address) === 6,
+      ),
+    );
   return {
     name: file.cluster,
-    aggregate: file.aggregate,
-    limits: { sessions, services, realServers: real_servers },
+    aggregates,
+    unknownPort: file.unknown_port,
+    ipOptions: file.ip_options,
+    limits: {
+      sessions: limits.sessions,
+      wideSessions:
+        limits.wide_sessions ?? (wide ? limits.sessions : WIDE_SESSIONS_UNUSED),
+      services: limits.services,
+      realServers: limits.real_servers,
+    },
     bus: toBus(file.bus),
     nodes: Object.entries(file.nodes).map(([name, node]) => toNode(name, node)),
-    services: file.services.map(toService),
+    services,
   };
+}
+
+/** IPv4 first. */
+function toPrefixes(given: Prefix | readonly Prefix[]): readonly Prefix[] {
+  return [given]
+    .flat()
+    .toSorted((a, b) => familyOf(a.address) - familyOf(b.address));
 }
 
 function toBus({ servers, tls }: ConfigFile["bus"]): Bus {
@@ -202,7 +252,7 @@ function toNode(
     name,
     origin: originOf(name),
     interfaces,
-    pool,
+    pools: toPrefixes(pool),
     ports,
     routing: {
       backend,
@@ -230,25 +280,36 @@ function toNodeBus({
 }
 
 function toService({
+  port,
+  ports = { min: port ?? 0, max: port ?? 0 },
   timeouts,
   health,
+  servers,
   ...service
 }: ConfigFile["services"][number]): VirtualService {
+  const asked = hasOnePort({ ports }) ? ports.min : 0;
   return {
     ...service,
+    ports,
     timeouts: {
       handshakeMs: timeouts.handshake,
       establishedMs: timeouts.established,
-      closedMs: timeouts.closed,
-      resetMs: timeouts.reset,
+      // UDP has no such sessions.
+      closedMs: timeouts.closed ?? timeouts.handshake,
+      resetMs: timeouts.reset ?? timeouts.handshake,
     },
     health: {
       type: health.type,
       path: health.path,
+      ...(health.port === undefined ? {} : { port: health.port }),
       intervalMs: health.interval,
       timeoutMs: health.timeout,
       rise: health.rise,
       fall: health.fall,
     },
+    servers: servers.map((server) => ({
+      ...server,
+      port: server.port ?? asked,
+    })),
   };
 }

@@ -6,19 +6,30 @@
  * The order is: fill the maps, attach, announce routes.
  */
 import { setImmediate } from "node:timers/promises";
-import { RECORD_BYTES } from "../sync/table.ts";
+import {
+  RECORD_BYTES,
+  type Records,
+  WIDE_RECORD_BYTES,
+} from "../sync/table.ts";
 import type { Prefix, Session } from "../model.ts";
+import { submitInTime } from "./addon.ts";
 import type { Attachment } from "./attach.ts";
 import { attachAll } from "./attach.ts";
 import type { EgressGroup } from "./egress.ts";
 import type { Backend } from "./desired.ts";
 import * as layout from "./layout.ts";
 import type { OpenMaps } from "./maps.ts";
-import { ArrayMap, KeyedMap, PerCpuSums } from "./maps.ts";
+import { ArrayMap, clearPerCpu, KeyedMap, PerCpuSums } from "./maps.ts";
 import type { DataplaneOptions } from "./pins.ts";
 import { openMaps } from "./pins.ts";
 import type { SessionNames } from "./session-record.ts";
 import { readSession } from "./session-record.ts";
+import {
+  hasOnePort,
+  portPrefixes,
+  serviceId,
+  type ServiceKey,
+} from "./service-key.ts";
 import { SharedTable } from "./shared-table.ts";
 import { decode, decodeAll, encode, encodeAll, u32, u64 } from "./struct.ts";
 import * as words from "./words.ts";
@@ -31,7 +42,7 @@ export type { SessionNames } from "./session-record.ts";
 const LEASE_MS = 1000;
 /** Sessions that are decoded before other work gets its turn. */
 const SESSIONS_BATCH = 1000;
-/** Records that one sweep may tell the other nodes of; the rest waits a second. */
+/** Records of either kind that one sweep may tell the other nodes of; the rest waits a second. */
 const SWEEP_RECORDS = 65_536;
 const POSITIONS_ALL = 2n ** 64n - 1n;
 
@@ -43,7 +54,7 @@ export type Sweep = layout.WeirSweepResult & {
   /** Live sessions by the number of their real server. */
   readonly sessionsPerReal: readonly number[];
   /** What the other nodes have to be told, as wire records. */
-  readonly news: Uint8Array;
+  readonly news: Records;
 };
 
 export type SweepOrder = {
@@ -72,11 +83,14 @@ export type TestRun = {
 };
 
 export class Dataplane {
-  readonly serviceIndex: KeyedMap<words.ServiceKey, number>;
+  /** Of services of one port. */
+  readonly serviceIndex: KeyedMap<ServiceKey, number>;
+  /** Of services of a range of ports. */
+  readonly serviceRanges: KeyedMap<words.ServiceRange, number>;
   readonly services: ArrayMap<words.ServiceSlot>;
   readonly schedules: ArrayMap<ArrayLike<number> & Iterable<number>>;
   readonly realServers: ArrayMap<words.RealServerSlot>;
-  /** See `EGRESS_CLIENTS` and `egressOf`. */
+  /** See `egressOfClients` and `egressOf`. */
   readonly egressGroups: ArrayMap<EgressGroup>;
   readonly prefixes: KeyedMap<Prefix, words.Owner>;
   /** One slot. */
@@ -108,6 +122,12 @@ export class Dataplane {
       maps,
       "weir_service_index",
       words.serviceKey,
+      u32,
+    );
+    this.serviceRanges = new KeyedMap(
+      maps,
+      "weir_service_ranges",
+      words.serviceRange,
       u32,
     );
     this.services = new ArrayMap(maps, "weir_services", words.service);
@@ -144,12 +164,12 @@ export class Dataplane {
    */
   setService(
     number: number,
-    key: words.ServiceKey,
-    policy: Pick<words.ServiceSlot, "scheduler" | "sync">,
+    key: ServiceKey,
+    policy: Pick<words.ServiceSlot, "scheduler" | "sync" | "wide">,
     reals: ArrayLike<number> & Iterable<number>,
   ): void {
     const current = this.services.get(number);
-    if (current !== undefined && !words.isSameService(current, key))
+    if (current !== undefined && serviceId(current) !== serviceId(key))
       this.removeService(number);
     // A service owns two rows: the new schedule goes where nobody reads.
     const row = current?.row === 2 * number ? 2 * number + 1 : 2 * number;
@@ -160,14 +180,27 @@ export class Dataplane {
       row,
       entries: reals.length,
     });
-    this.serviceIndex.set(key, number);
+    if (hasOnePort(key)) this.serviceIndex.set(key, number);
+    else
+      for (const range of rangesOf(key)) this.serviceRanges.set(range, number);
+  }
+
+  /** Whether packets to each of its ports find the service. */
+  isIndexed(number: number, key: ServiceKey): boolean {
+    return hasOnePort(key)
+      ? this.serviceIndex.get(key) === number
+      : rangesOf(key).every(
+          (range) => this.serviceRanges.get(range) === number,
+        );
   }
 
   /** New sessions of this service are refused from now on; the others go on. */
   removeService(number: number): void {
     const service = this.services.get(number);
     if (service === undefined) return;
-    this.serviceIndex.delete(service);
+    if (hasOnePort(service)) this.serviceIndex.delete(service);
+    else
+      for (const range of rangesOf(service)) this.serviceRanges.delete(range);
     this.services.clear(number);
   }
 
@@ -182,6 +215,11 @@ export class Dataplane {
   /** The dataplane asks the kernel from now on. */
   endLease(): void {
     this.#lease.clear(0);
+  }
+
+  /** What the dataplane does only so often at a time, it may do anew: for runs that are faster than life. */
+  renewBudgets(): void {
+    clearPerCpu(this.#maps, "weir_budgets");
   }
 
   /** Summed over all CPUs, since the pins were made. */
@@ -230,25 +268,30 @@ export class Dataplane {
     const output = await this.#maps.addon.submit(
       layout.WEIR_JOB_SWEEP,
       Buffer.concat([order, encodeAll(words.timeouts, each)]),
-      records + SWEEP_RECORDS * RECORD_BYTES,
+      records + SWEEP_RECORDS * (RECORD_BYTES + WIDE_RECORD_BYTES),
     );
+    const result = decode(layout.weirSweepResult, output.subarray(0, perReal));
+    const wide = records + Number(result.records) * RECORD_BYTES;
     return {
-      ...decode(layout.weirSweepResult, output.subarray(0, perReal)),
+      ...result,
       sessionsPerReal: decodeAll(u32, output.subarray(perReal, records)),
-      news: output.subarray(records),
+      news: {
+        narrow: output.subarray(records, wide),
+        wide: output.subarray(wide),
+      },
     };
   }
 
   /** Where sessions of other nodes find their real servers here. Those that are merged from now on go by it. */
   setBackends(backends: readonly Backend[]): void {
-    const input = encodeAll(
-      layout.weirBackend4,
-      backends.map(words.writeBackend),
-    );
+    const input = encodeAll(words.backend, backends);
     if (input.equals(this.#backends)) return;
     this.#backends = input;
     // The writer thread refuses nothing of this but for want of memory, and then the process is lost anyway.
-    void this.#maps.addon.submit(layout.WEIR_JOB_BACKENDS, input, 0);
+    void submitInTime(
+      () => this.#maps.addon.submit(layout.WEIR_JOB_BACKENDS, input, 0),
+      () => this.#backends === input,
+    );
   }
 
   /** Of all sessions that the nodes share, from a generation on. */
@@ -295,20 +338,18 @@ export class Dataplane {
           to: POSITIONS_ALL,
           changed_within: 0,
         }),
-        u64.size + SESSIONS_BATCH * layout.weirRecord4.size,
+        layout.weirCollectResult.size +
+          SESSIONS_BATCH * layout.weirRecord6.size,
       );
       const now = this.#maps.addon.clock();
-      for (const record of decodeAll(
-        layout.weirRecord4,
-        output.subarray(u64.size),
-      )) {
+      const [next, sessions] = readSnapshot(output, names, now);
+      for (const session of sessions) {
         if (room <= 0) return;
-        const session = readSession(record, names, now);
         if (!filter(session)) continue;
         room--;
         yield session;
       }
-      from = decode(u64, output.subarray(0, u64.size));
+      from = next;
       await setImmediate();
     }
   }
@@ -332,6 +373,27 @@ export class Dataplane {
 
   /** Releases maps and lock; the pinned dataplane goes on. */
   close(): void {
+    this.#backends = Buffer.alloc(0);
     this.#maps.addon.close();
   }
+}
+
+function rangesOf({ vip, ports, protocol }: ServiceKey) {
+  return portPrefixes(ports).map((range) => ({ vip, protocol, ...range }));
+}
+
+/** The position to go on from, and the sessions of one answer. */
+function readSnapshot(
+  output: Uint8Array,
+  names: SessionNames,
+  now: bigint,
+): readonly [bigint, readonly Session[]] {
+  const { size } = layout.weirCollectResult;
+  const head = decode(layout.weirCollectResult, output.subarray(0, size));
+  const wide = size + Number(head.narrow) * layout.weirRecord4.size;
+  const records = [
+    ...decodeAll(layout.weirRecord4, output.subarray(size, wide)),
+    ...decodeAll(layout.weirRecord6, output.subarray(wide)),
+  ];
+  return [head.next, records.map((record) => readSession(record, names, now))];
 }

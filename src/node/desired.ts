@@ -13,17 +13,28 @@ import type {
   SyncPolicy,
   VirtualService,
 } from "../model.ts";
-import { formatEndpoint, formatPrefix, hostPrefix } from "../model.ts";
+import {
+  familyOf,
+  formatEndpoint,
+  formatPrefix,
+  hostPrefix,
+} from "../model.ts";
 import { CLIENTS, type EgressGroup } from "./egress.ts";
+import type { HealthTarget } from "./health.ts";
 import { assignNumbers } from "./numbers.ts";
 import type { ScheduleCache } from "./schedule.ts";
-import type { NodePlace, Owner, RealServerSlot, ServiceKey } from "./words.ts";
-import { EGRESS_CLIENTS, egressOf } from "./words.ts";
+import { serviceId, type ServiceKey } from "./service-key.ts";
+import type { NodePlace, Owner, RealServerSlot } from "./words.ts";
+import { egressOf, egressOfClients } from "./words.ts";
 
 export type ServiceState = {
   readonly key: ServiceKey;
   readonly scheduler: Scheduler;
   readonly sync: SyncPolicy["policy"];
+  /** Its sessions live in the wide table: it or its real servers speak IPv6. */
+  readonly wide: boolean;
+  /** Packets to all of its ports find it. */
+  readonly indexed: boolean;
   /** Numbers of real servers, in order. Empty: no real server takes new sessions. */
   readonly schedule: Uint16Array;
 };
@@ -49,18 +60,16 @@ export type Knowledge = {
   readonly numbers: Numbers;
   /** May this real server, named by its `realServerId`, take new sessions? */
   readonly isUp: (id: string) => boolean;
-  /** By address, or CLIENTS. */
+  /** By address, or one of CLIENTS. */
   readonly groups: ReadonlyMap<string, EgressGroup>;
   /** Real servers that have left the config, though sessions may hold their numbers. */
   readonly retired: ReadonlyMap<number, RealServerSlot>;
   readonly schedules: ScheduleCache;
+  /** There have been sessions whose client and real server differ in family. */
+  readonly wasMixed: boolean;
   /** What sync says: which LIP:ports this node may give out, and whether misses are looked up. */
-  readonly allocation: Pick<NodePlace, "pool" | "ports" | "lookups">;
+  readonly allocation: Pick<NodePlace, "pools" | "ports" | "lookups">;
 };
-
-export function serviceId({ vip, port, protocol }: ServiceKey): string {
-  return `${vip}:${port}/${protocol}`;
-}
 
 export function realServerId(service: ServiceKey, server: Endpoint): string {
   return `${serviceId(service)} ${formatEndpoint(server)}`;
@@ -79,6 +88,16 @@ export function realServersOf(cluster: Cluster): readonly {
       server,
     })),
   );
+}
+
+/** What has to be asked so that it is known who is up. */
+export function healthTargets(cluster: Cluster): readonly HealthTarget[] {
+  return realServersOf(cluster).map(({ id, service, server }) => ({
+    id,
+    address: server.address,
+    port: service.health.port ?? server.port,
+    check: service.health,
+  }));
 }
 
 /**
@@ -129,7 +148,7 @@ export function desiredState(
   node: ClusterNode,
   knowledge: Knowledge,
 ): DataplaneState {
-  const { numbers, groups, retired, allocation } = knowledge;
+  const { numbers, groups, retired, wasMixed, allocation } = knowledge;
   const services = new Map<number, ServiceState>();
   const realServers = new Map(retired);
   const egress = new Map<number, EgressGroup>();
@@ -138,7 +157,8 @@ export function desiredState(
     if (group !== undefined && group.hops.length > 0) egress.set(number, group);
   };
 
-  setEgress(EGRESS_CLIENTS, CLIENTS);
+  setEgress(egressOfClients(4), CLIENTS[4]);
+  setEgress(egressOfClients(6), CLIENTS[6]);
   for (const service of cluster.services) {
     const number = numberOf(numbers.services, serviceId(service));
     services.set(number, serviceState(service, knowledge));
@@ -157,20 +177,39 @@ export function desiredState(
     setEgress(egressOf(real), address);
   return {
     node: {
-      aggregate: cluster.aggregate,
+      aggregates: cluster.aggregates,
       origin: node.origin,
+      unknownPort: cluster.unknownPort,
+      ipOptions: cluster.ipOptions,
+      mixed: cluster.services.some(isMixed) || (wasMixed && retired.size > 0),
       ...allocation,
     },
     services,
     realServers,
     egress,
     prefixes: new Map<string, Owner>([
-      [formatPrefix(cluster.aggregate), "pool"],
+      ...cluster.aggregates.map(
+        (prefix) => [formatPrefix(prefix), "pool"] as const,
+      ),
       ...vipsOf(cluster).map(
         (vip) => [formatPrefix(hostPrefix(vip)), "vip"] as const,
       ),
     ]),
   };
+}
+
+/** Where packets have to be sent: addresses, and those of CLIENTS. */
+export function destinationsOf(
+  cluster: Cluster,
+  retired: Knowledge["retired"],
+): readonly string[] {
+  return [
+    ...new Set([
+      ...cluster.services.map(({ vip }) => CLIENTS[familyOf(vip)]),
+      ...realServersOf(cluster).map(({ server }) => server.address),
+      ...[...retired.values()].map(({ address }) => address),
+    ]),
+  ];
 }
 
 /** Where a session of another node finds its real server here. */
@@ -196,7 +235,7 @@ function serviceState(
   service: VirtualService,
   { numbers, isUp, schedules }: Knowledge,
 ): ServiceState {
-  const { vip, port, protocol, scheduler, sync } = service;
+  const { vip, ports, protocol, scheduler, sync } = service;
   const servers = service.servers
     .map((server) => ({ ...server, id: realServerId(service, server) }))
     .filter(({ id }) => isUp(id))
@@ -206,11 +245,20 @@ function serviceState(
       weight: server.weight,
     }));
   return {
-    key: { vip, port, protocol },
+    key: { vip, ports, protocol },
     scheduler,
     sync: sync.policy,
+    wide: [vip, ...service.servers.map(({ address }) => address)].some(
+      (address) => familyOf(address) === 6,
+    ),
+    indexed: true,
     schedule: schedules.scheduleOf(serviceId(service), scheduler, servers),
   };
+}
+
+/** Its clients and its real servers differ in family. */
+function isMixed({ vip, servers }: VirtualService): boolean {
+  return servers.some(({ address }) => familyOf(address) !== familyOf(vip));
 }
 
 function vipsOf(cluster: Cluster): readonly string[] {
@@ -245,8 +293,16 @@ export function desiredRoutes(
       kind: "vip" as const,
       wanted: ready && healthy.has(vip),
     })),
-    { prefix: node.pool, kind: "pool", wanted: ready },
-    { prefix: cluster.aggregate, kind: "aggregate", wanted: ready },
+    ...node.pools.map((prefix) => ({
+      prefix,
+      kind: "pool" as const,
+      wanted: ready,
+    })),
+    ...cluster.aggregates.map((prefix) => ({
+      prefix,
+      kind: "aggregate" as const,
+      wanted: ready,
+    })),
   ];
   // A lone node's pool may be the whole aggregate.
   const byPrefix = new Map(

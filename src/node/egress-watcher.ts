@@ -4,7 +4,7 @@
  * and follows its changes.
  *
  * The kernel is asked for the route to each destination, so policy routing holds as far as it depends on destinations
- * alone: rules on source addresses or incoming interfaces are not followed. CLIENTS is the main table's default route.
+ * alone: rules on source addresses or incoming interfaces are not followed. CLIENTS are the main table's default routes.
  */
 import { isIP } from "node:net";
 import { WeirError } from "../errors.ts";
@@ -15,7 +15,7 @@ import type {
   EgressProblem,
   Kernel,
 } from "./egress.ts";
-import { CLIENTS, planNeighbours, resolve } from "./egress.ts";
+import { isClients, planNeighbours, resolve } from "./egress.ts";
 import type { IpCommand } from "./ip.ts";
 import { IpMonitor } from "./ip.ts";
 import {
@@ -42,7 +42,7 @@ const LOGGED_MAX = 8;
 export type EgressDesire = {
   /** Frames leave through these, or through VLAN devices on them. */
   readonly interfaces: readonly string[];
-  /** Addresses, and CLIENTS. */
+  /** Addresses, and those of CLIENTS. */
   readonly destinations: readonly string[];
 };
 
@@ -133,7 +133,7 @@ export class EgressWatcher {
    */
   set(desire: EgressDesire): Promise<void> {
     for (const destination of desire.destinations)
-      if (destination !== CLIENTS && isIP(destination) === 0)
+      if (!isClients(destination) && isIP(destination) === 0)
         throw new RangeError(
           `Cannot find the way to a destination: not an address: current value is ${destination}`,
         );

@@ -6,14 +6,22 @@
  * A destination without hops is no error: the dataplane then asks the kernel for each packet, so whatever this file
  * does not understand is slower, not lost.
  */
+import type { Family } from "../model.ts";
 import { ROUTE_PROTOCOL } from "../routing/blackhole.ts";
 import { WEIR_HOPS_MAX } from "./layout.ts";
 import type { Link, Neighbour, NeighbourName, Route } from "./rtnetlink.ts";
 import { neighbourKey } from "./rtnetlink.ts";
 import { inLowestTerms } from "./weights.ts";
 
-/** The destination that stands for all clients: the default route. */
-export const CLIENTS = "clients";
+/** The destinations that stand for all clients of a family: the default routes. */
+export const CLIENTS: Readonly<Record<Family, string>> = {
+  4: "clients4",
+  6: "clients6",
+};
+
+export function isClients(destination: string): boolean {
+  return Object.values(CLIENTS).includes(destination);
+}
 
 /** `proto` of the neighbours that weir asked the kernel to keep resolved, so that a later agent knows them. */
 export const NEIGHBOUR_PROTOCOL = String(ROUTE_PROTOCOL);
@@ -65,7 +73,7 @@ export type Kernel = {
   readonly routes: ReadonlyMap<string, Route>;
 };
 
-/** How packets reach `destination`, an address or CLIENTS, through these interfaces. */
+/** How packets reach `destination`, an address or one of CLIENTS, through these interfaces. */
 export function resolve(
   destination: string,
   kernel: Kernel,
@@ -88,7 +96,7 @@ export function resolve(
     const at = `${address} dev ${device}`;
     const port = portOf(device, kernel.links, interfaces);
     if (tunnelled) problems.push({ reason: "tunnel", at });
-    else if (address === CLIENTS) problems.push({ reason: "noGateway", at });
+    else if (isClients(address)) problems.push({ reason: "noGateway", at });
     else if (typeof port === "string") problems.push({ reason: port, at });
     else {
       neighbours.push({ address, device });

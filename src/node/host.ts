@@ -3,6 +3,7 @@
 import { isLeft } from "fp-ts/lib/Either.js";
 import * as t from "io-ts";
 import { WeirError } from "../errors.ts";
+import { parseAddress } from "../model.ts";
 import type { Host } from "./check.ts";
 import { type IpCommand, queryIp } from "./ip.ts";
 
@@ -10,12 +11,12 @@ import { type IpCommand, queryIp } from "./ip.ts";
 const interfaces = t.array(
   t.type({
     ifname: t.string,
-    addr_info: t.array(t.partial({ family: t.string, local: t.string })),
+    addr_info: t.array(t.partial({ local: t.string })),
   }),
 );
 
 /**
- * This machine's IPv4 addresses, also those of interfaces that are down.
+ * This machine's addresses, also those of interfaces that are down.
  *
  * @throws WeirError if they cannot be read.
  */
@@ -39,10 +40,9 @@ export function parseAddresses(answer: unknown): Host["addresses"] {
     );
   }
   return decoded.right.flatMap(({ ifname, addr_info }) =>
-    addr_info.flatMap(({ family, local }) =>
-      family === "inet" && local !== undefined
-        ? [{ interface: ifname, address: local }]
-        : [],
-    ),
+    addr_info.flatMap(({ local }) => {
+      const address = parseAddress(local ?? "");
+      return address === undefined ? [] : [{ interface: ifname, address }];
+    }),
   );
 }

@@ -2,7 +2,7 @@
 /** `weir agent`: reads the config, runs this node's agent, reloads on SIGHUP, leaves on SIGTERM and SIGINT. */
 import { closeSync, mkdirSync, openSync } from "node:fs";
 import { constants, hostname, setPriority } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { isDeepStrictEqual, parseArgs } from "node:util";
 import { isLeft } from "fp-ts/lib/Either.js";
 import { ADMIN_SOCKET } from "../admin/api.ts";
@@ -17,8 +17,9 @@ import { Agent, type AgentConfig } from "./agent.ts";
 import { readConfig, readHost } from "./config.ts";
 import { Dataplane } from "./dataplane.ts";
 import { serveMetrics } from "./metrics.ts";
+import { OBJECT_PATHS } from "./objects.ts";
 import { Reachability } from "./reachability.ts";
-import { Sharing } from "./sharing.ts";
+import { Sharing, type SharingOptions } from "./sharing.ts";
 import { warningsOf } from "./warnings.ts";
 
 const USAGE = `Usage: ./weir agent --config FILE [--node NAME] [options]
@@ -29,6 +30,7 @@ Runs this node's agent in the foreground: fills the dataplane, attaches it, anno
   --node NAME        this node's name in it (default: the host's name)
   --socket PATH      where the admin API listens (default ${ADMIN_SOCKET})
   --state-dir DIR    the agent's lock (default /run/weir)
+  --data-dir DIR     what outlives a reboot (default /var/lib/weir)
   --pin-dir DIR      the dataplane's pins, in a bpf file system (default /sys/fs/bpf/weir)
   --log FILE         write the log there instead of to standard output
   --log-level LEVEL  error | warn | info | debug (default info)
@@ -39,13 +41,12 @@ routes, wait until no packet comes, detach. After SIGKILL the dataplane goes on 
 Example: ./weir agent --config /etc/weir/weir.yaml --node d1
 `;
 
-const OBJECT = join(import.meta.dirname, "..", "..", "build", "director.bpf.o");
-
 const OPTIONS = {
   config: { type: "string" },
   node: { type: "string", default: hostname() },
   socket: { type: "string", default: ADMIN_SOCKET },
   "state-dir": { type: "string", default: "/run/weir" },
+  "data-dir": { type: "string", default: "/var/lib/weir" },
   "pin-dir": { type: "string", default: "/sys/fs/bpf/weir" },
   log: { type: "string" },
   "log-level": { type: "string", default: "info" },
@@ -77,6 +78,7 @@ async function main(args: readonly string[]): Promise<void> {
     log,
     socket: values.socket,
     stateDir: values["state-dir"],
+    dataDir: values["data-dir"],
     pinDir: values["pin-dir"],
   });
 }
@@ -100,6 +102,7 @@ async function run({
   log,
   socket,
   stateDir,
+  dataDir,
   pinDir,
 }: {
   readonly file: string;
@@ -107,6 +110,7 @@ async function run({
   readonly log: Log;
   readonly socket: string;
   readonly stateDir: string;
+  readonly dataDir: string;
   readonly pinDir: string;
 }): Promise<void> {
   const config = await readNodeConfig(file, name);
@@ -115,9 +119,9 @@ async function run({
     stateDir,
     pinDir,
     limits: config.cluster.limits,
-    objectPath: OBJECT,
+    objectPaths: OBJECT_PATHS,
   });
-  const sharing = await share(config, dataplane, stateDir, log);
+  const sharing = await share(config, dataplane, { stateDir, dataDir }, log);
   const agent = new Agent(config, {
     dataplane,
     sharing,
@@ -172,14 +176,15 @@ function raisePriority(log: Log): void {
 async function share(
   { cluster, node }: AgentConfig,
   dataplane: Dataplane,
-  stateDir: string,
+  directories: Pick<SharingOptions, "stateDir" | "dataDir">,
   log: Log,
 ): Promise<Sharing | undefined> {
   for (const { path, message } of warningsOf(cluster))
     log.warn("config warning", { event: "configWarning", path, message });
   if (cluster.nodes.length < 2 || !sharesSessions(cluster)) return undefined;
   try {
-    return await Sharing.start({ cluster, node, dataplane, stateDir, log });
+    const options = { cluster, node, dataplane, ...directories, log };
+    return await Sharing.start(options);
   } catch (error) {
     dataplane.close();
     throw error;
@@ -225,12 +230,12 @@ function refuseFixedChanges(old: AgentConfig, next: AgentConfig): void {
     (config: AgentConfig) => unknown,
   ])[] = [
     ["cluster", ({ cluster }) => cluster.name],
-    ["aggregate", ({ cluster }) => cluster.aggregate],
+    ["aggregate", ({ cluster }) => cluster.aggregates],
     ["limits", ({ cluster }) => cluster.limits],
     ["bus", ({ cluster }) => cluster.bus],
     [`nodes.${old.node.name}.bus`, ({ node }) => node.bus],
     [`nodes.${old.node.name}.metrics`, ({ node }) => node.metrics],
-    [`nodes.${old.node.name}.pool`, ({ node }) => node.pool],
+    [`nodes.${old.node.name}.pool`, ({ node }) => node.pools],
     [`nodes.${old.node.name}.routing`, ({ node }) => node.routing],
   ];
   for (const [path, of] of fixed)

@@ -11,6 +11,7 @@ import type {
   SyncPairMessage,
   U64,
 } from "../admin/api.ts";
+import { formatServer } from "../model.ts";
 import { COUNTER_NOTES } from "../admin/counter-notes.ts";
 import { SYNC_NOTES } from "../admin/sync-notes.ts";
 import type { AdminSource } from "./admin.ts";
@@ -63,7 +64,7 @@ function counterFamilies(
 /** Of the node that answers. */
 function nodeFamilies({ detail, state }: NodeMessage): readonly Family[] {
   if (detail === null) return [];
-  const { sessions, table, interfaces, startedAtUnixMs } = detail;
+  const { sessions, table, tables, interfaces, startedAtUnixMs } = detail;
   return [
     gauge("weir_forwarding", "1 while the agent is in charge of the node.", [
       { value: Number(state === "forwarding") },
@@ -84,10 +85,20 @@ function nodeFamilies({ detail, state }: NodeMessage): readonly Family[] {
       { labels: { state: "established" }, value: sessions.established },
       { labels: { state: "closing" }, value: sessions.closing },
     ]),
-    gauge("weir_table_entries", "Entries of the session table's fuller half.", [
-      { value: table.entries },
-    ]),
-    gauge("weir_table_slots", "Slots of that half; plan for 60 %.", [
+    gauge(
+      "weir_table_load",
+      "How full a session table is, from 0 to 1; plan for 0.6.",
+      tables.map(({ name, load }) => ({
+        labels: { table: name },
+        value: load,
+      })),
+    ),
+    gauge(
+      "weir_table_entries",
+      "Entries of both session tables' fuller half.",
+      [{ value: table.entries }],
+    ),
+    gauge("weir_table_slots", "Slots of that half.", [
       { value: table.capacity },
     ]),
   ];
@@ -121,9 +132,9 @@ function serviceFamilies(
 }
 
 function serverFamilies(servers: readonly ServerMessage[]): readonly Family[] {
-  const labelsOf = ({ service, address, port }: ServerMessage) => ({
-    service,
-    server: `${address}:${port}`,
+  const labelsOf = (server: ServerMessage) => ({
+    service: server.service,
+    server: formatServer(server),
   });
   const of = (value: (server: ServerMessage) => U64): readonly Sample[] =>
     servers.map((server) => ({

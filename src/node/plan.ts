@@ -3,12 +3,12 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Dataplane } from "./dataplane.ts";
 import type { DataplaneState, ServiceState } from "./desired.ts";
-import { serviceId } from "./desired.ts";
 import type { EgressGroup } from "./egress.ts";
 import type { Prefix } from "../model.ts";
 import { formatPrefix, parsePrefix } from "../model.ts";
+import { serviceId } from "./service-key.ts";
 import type { NodePlace, Owner, RealServerSlot } from "./words.ts";
-import { EGRESS_CLIENTS, egressOf } from "./words.ts";
+import { egressOf, egressOfClients } from "./words.ts";
 
 export type Action =
   | { readonly kind: "setNode"; readonly place: NodePlace }
@@ -47,11 +47,9 @@ export function plan(
   observed: DataplaneState,
 ): readonly Action[] {
   const actions: Action[] = [];
-  for (const [number, { key }] of observed.services) {
-    const next = desired.services.get(number);
-    if (next === undefined || serviceId(next.key) !== serviceId(key))
+  for (const [number, service] of observed.services)
+    if (!isSameService(service, desired.services.get(number)))
       actions.push({ kind: "dropService", number });
-  }
   if (
     desired.node !== undefined &&
     !isDeepStrictEqual(desired.node, observed.node)
@@ -101,8 +99,9 @@ export function perform(dataplane: Dataplane, action: Action): void {
     case "clearTraffic":
       return dataplane.clearTraffic(action.number);
     case "setService": {
-      const { key, schedule, ...rest } = action.service;
-      return dataplane.setService(action.number, key, rest, schedule);
+      const { key, schedule, scheduler, sync, wide } = action.service;
+      const policy = { scheduler, sync, wide };
+      return dataplane.setService(action.number, key, policy, schedule);
     }
     case "dropService":
       return dataplane.removeService(action.number);
@@ -115,15 +114,18 @@ export function observe(dataplane: Dataplane): DataplaneState {
   for (let number = 0; number < dataplane.services.length; number++) {
     const slot = dataplane.services.get(number);
     if (slot === undefined) continue;
-    const { vip, port, protocol, scheduler, sync, row, entries } = slot;
+    const { vip, ports, protocol, scheduler, sync, wide, row, entries } = slot;
+    const key = { vip, ports, protocol };
     services.set(number, {
-      key: { vip, port, protocol },
+      key,
       scheduler,
       sync,
-      schedule: Uint16Array.from(dataplane.schedules.get(row) ?? []).slice(
-        0,
-        entries,
-      ),
+      wide,
+      indexed: dataplane.isIndexed(number, key),
+      // A row that is all zeros stands for real server 0, and not for nothing.
+      schedule: Uint16Array.from(
+        dataplane.schedules.get(row) ?? new Uint16Array(entries),
+      ).slice(0, entries),
     });
   }
   const realServers = new Map<number, RealServerSlot>();
@@ -132,7 +134,8 @@ export function observe(dataplane: Dataplane): DataplaneState {
     const group = dataplane.egressGroups.get(number);
     if (group !== undefined) egress.set(number, group);
   };
-  readEgress(EGRESS_CLIENTS);
+  readEgress(egressOfClients(4));
+  readEgress(egressOfClients(6));
   for (let number = 0; number < dataplane.realServers.length; number++) {
     const slot = dataplane.realServers.get(number);
     if (slot !== undefined) realServers.set(number, slot);
@@ -159,6 +162,18 @@ function changed<K, V>(
 ): readonly (readonly [K, V])[] {
   return [...desired].filter(
     ([key, value]) => !isDeepStrictEqual(value, observed.get(key)),
+  );
+}
+
+/** Not so if its sessions move to the other table: no packet may see half of that change. */
+function isSameService(
+  { key, wide }: ServiceState,
+  other: ServiceState | undefined,
+): boolean {
+  return (
+    other !== undefined &&
+    serviceId(other.key) === serviceId(key) &&
+    other.wide === wide
   );
 }
 

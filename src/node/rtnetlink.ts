@@ -38,7 +38,7 @@ export type Neighbour = NeighbourName & {
 };
 
 export type Nexthop = {
-  /** Absent if the destination itself is on the link. May be IPv6 in a route for IPv4 (RFC 8950). */
+  /** Absent if the destination itself is on the link. Often link-local for IPv6; may be IPv6 in a route for IPv4 (RFC 8950). */
   readonly gateway?: string;
   readonly device: string;
   readonly weight: number;
@@ -53,7 +53,7 @@ export type Route = {
   readonly mtu: number;
   /** The lower, the better. */
   readonly metric: number;
-  /** Only for packets of some type of service. */
+  /** Only for packets of some type of service, or from some addresses. */
   readonly special: boolean;
   readonly nexthops: readonly Nexthop[];
 };
@@ -111,7 +111,7 @@ export function decodeRoutes(answer: unknown): readonly Route[] {
     type: optionalText(fields, "type") ?? "unicast",
     mtu: mtuOf(fields),
     metric: optionalNumber(fields, "metric") ?? 0,
-    special: "tos" in fields,
+    special: "tos" in fields || "from" in fields,
     nexthops: ("nexthops" in fields
       ? records(fields["nexthops"])
       : [fields]

@@ -5,11 +5,11 @@ import { UsageError } from "../errors.ts";
 import {
   contains,
   type Endpoint,
-  hostPrefix,
-  isAddress,
+  parseAddress,
   parseEndpoint,
   parsePrefix,
   type Prefix,
+  PROTOCOLS,
   type Session,
   SESSION_STATES,
 } from "../model.ts";
@@ -21,7 +21,7 @@ const SIDES = ["client", "virtual", "local", "real"] as const;
 /**
  * The filter that a request spells out; its empty fields match everything.
  *
- * @throws UsageError for what is neither address, endpoint nor prefix, and for an unknown state.
+ * @throws UsageError for what is neither address, endpoint nor prefix, and for an unknown state or protocol.
  */
 export function parseSessionFilter(
   request: ListSessionsRequest,
@@ -30,19 +30,25 @@ export function parseSessionFilter(
     side,
     matches: parseSelector(side, request[side]),
   }));
-  const state = request.state === "" ? undefined : parseState(request.state);
+  const state = parseWord("state", request.state, SESSION_STATES);
+  const protocol = parseWord("protocol", request.protocol, PROTOCOLS);
   return (session) =>
     (state === undefined || session.state === state) &&
+    (protocol === undefined || session.protocol === protocol) &&
     sides.every(({ side, matches }) => matches(session[side]));
 }
 
-function parseState(text: string): string {
-  const state = SESSION_STATES.find(
-    (one) => one.toLowerCase() === text.toLowerCase(),
-  );
-  if (state !== undefined) return state;
+/** In any case; undefined for the empty one. */
+function parseWord(
+  what: string,
+  text: string,
+  words: readonly string[],
+): string | undefined {
+  if (text === "") return undefined;
+  const word = words.find((one) => one.toLowerCase() === text.toLowerCase());
+  if (word !== undefined) return word;
   throw new UsageError(
-    `Cannot list sessions by state: it must be one of ${SESSION_STATES.join(", ")}: current value is ${text}`,
+    `Cannot list sessions by ${what}: it must be one of ${words.join(", ")}: current value is ${text}`,
   );
 }
 
@@ -54,11 +60,11 @@ function parseSelector(
   if (endpoint !== undefined)
     return ({ address, port }) =>
       port === endpoint.port && address === endpoint.address;
-  const prefix: Prefix | undefined = isAddress(text)
-    ? hostPrefix(text)
-    : parsePrefix(text);
-  if (prefix !== undefined) return ({ address }) => contains(prefix, address);
+  const address = parseAddress(text);
+  if (address !== undefined) return (one) => one.address === address;
+  const prefix: Prefix | undefined = parsePrefix(text);
+  if (prefix !== undefined) return (one) => contains(prefix, one.address);
   throw new UsageError(
-    `Cannot list sessions by ${side}: it must be an address, an address:port or a prefix: current value is ${text}`,
+    `Cannot list sessions by ${side}: it must be an address, an address:port (IPv6: [address]:port) or a prefix: current value is ${text}`,
   );
 }

@@ -1,10 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 /** From a record of the session table to the session that it stands for. */
-import type { NodeName, Session, Timeouts } from "../model.ts";
-import type { SessionFlag, SessionState } from "../model.ts";
-import { formatIpv4, SESSION_STATES } from "../model.ts";
+import type {
+  Endpoint,
+  NodeName,
+  Protocol,
+  Session,
+  SessionFlag,
+  SessionState,
+  Timeouts,
+} from "../model.ts";
+import { addressFromBytes, formatIpv4, SESSION_STATES } from "../model.ts";
 import * as layout from "./layout.ts";
 import { DEFAULT_TIMEOUTS, msOf, protocolOf } from "./words.ts";
+
+type Truth = layout.WeirTruth4 | layout.WeirTruth6;
 
 /** What the config knows about a record: records hold numbers. */
 export type SessionNames = {
@@ -18,21 +27,22 @@ export type SessionNames = {
 
 /** `now` in ticks of the dataplane's clock. */
 export function readSession(
-  { head, truth }: layout.WeirRecord4,
+  { head, truth }: layout.WeirRecord4 | layout.WeirRecord6,
   names: SessionNames,
   now: bigint,
 ): Session {
   const { entry } = truth;
   const timeouts = names.timeouts(entry.real) ?? DEFAULT_TIMEOUTS;
   const idleMs = msOf(idleTicks(truth, now));
-  const state = stateOf(head);
+  const protocol = protocolOf(entry.key.proto);
+  const state = stateOf(head, protocol);
   const reset = isReset(truth);
   return {
     client: endpoint(entry.new_daddr, entry.new_dport),
     virtual: endpoint(entry.new_saddr, entry.new_sport),
     local: endpoint(entry.key.daddr, entry.key.dport),
     real: endpoint(entry.key.saddr, entry.key.sport),
-    protocol: protocolOf(entry.key.proto),
+    protocol,
     state,
     flags: flagsOf(head, reset),
     service: names.service(entry.real),
@@ -61,6 +71,7 @@ function timeoutOf(state: SessionState, timeouts: Timeouts): number {
   switch (state) {
     case "syn":
     case "synack":
+    case "unanswered":
       return timeouts.handshakeMs;
     case "established":
     case "finOne":
@@ -70,9 +81,12 @@ function timeoutOf(state: SessionState, timeouts: Timeouts): number {
   }
 }
 
-function stateOf(head: bigint): SessionState {
+export function stateOf(head: bigint, protocol: Protocol): SessionState {
   const code = Number(head & 0xffn);
-  const state = SESSION_STATES[code - layout.WEIR_LIVE];
+  const state =
+    protocol === "udp" && code === layout.WEIR_SYN
+      ? "unanswered"
+      : SESSION_STATES[code - layout.WEIR_LIVE];
   if (state === undefined)
     throw new RangeError(
       `Cannot read a session: its state is unknown: current value is ${code}`,
@@ -90,7 +104,7 @@ function flagsOf(head: bigint, reset: boolean): readonly SessionFlag[] {
 }
 
 /** A RST was seen, and no data later than the grace after it. */
-function isReset({ reset, entry }: layout.WeirTruth4): boolean {
+function isReset({ reset, entry }: Truth): boolean {
   return (
     reset !== 0 &&
     ticksBetween(reset, BigInt(entry.seen)) <= layout.WEIR_RESET_GRACE_TICKS
@@ -98,7 +112,7 @@ function isReset({ reset, entry }: layout.WeirTruth4): boolean {
 }
 
 /** Since the last packet, or since a RST that another node has seen. */
-function idleTicks({ entry, reset }: layout.WeirTruth4, now: bigint): number {
+function idleTicks({ entry, reset }: Truth, now: bigint): number {
   const idle = ticksBetween(entry.seen, now);
   return reset === 0 ? idle : Math.min(idle, ticksBetween(reset, now));
 }
@@ -108,6 +122,16 @@ function ticksBetween(from: number, to: bigint): number {
   return Math.max(0, Number(BigInt.asIntN(32, to - BigInt(from))));
 }
 
-function endpoint(address: number, port: number): Session["client"] {
-  return { address: formatIpv4(address), port };
+/** The wide table has addresses in 16 bytes, the narrow one in 32 bits. */
+function endpoint(
+  address: number | layout.WeirAddress,
+  port: number,
+): Endpoint {
+  return {
+    address:
+      typeof address === "number"
+        ? formatIpv4(address)
+        : addressFromBytes(address.word),
+    port,
+  };
 }

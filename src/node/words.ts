@@ -5,7 +5,7 @@
  */
 import type {
   Endpoint,
-  PortRange,
+  Family,
   Prefix,
   Protocol,
   Scheduler,
@@ -15,18 +15,24 @@ import type {
 import {
   addressBytes,
   addressFromBytes,
-  formatIpv4,
+  familyOf,
   networkOf,
-  rangeOf,
-  sizeOf,
+  PROTOCOLS,
 } from "../model.ts";
 import type { Field } from "./struct.ts";
 import { converted, struct, u32 } from "./struct.ts";
 import type { Backend } from "./desired.ts";
 import type { EgressGroup, EgressHop } from "./egress.ts";
 import * as layout from "./layout.ts";
+import type { PortPrefix, ServiceKey } from "./service-key.ts";
 
-const IPPROTO_TCP = 6;
+export { node, type NodePlace } from "./node-place.ts";
+
+/** Of the IP header. */
+export const PROTOCOL_NUMBERS: Readonly<Record<Protocol, number>> = {
+  tcp: 6,
+  udp: 17,
+};
 /** By their WEIR_SYNC_* numbers. */
 const SYNC_POLICIES: readonly SyncPolicy["policy"][] = [
   "immediate",
@@ -37,28 +43,34 @@ const SYNC_POLICIES: readonly SyncPolicy["policy"][] = [
 /** The prefix of IPv4-mapped addresses, ::ffff:0:0/96. */
 const MAPPED_LENGTH = 96;
 
-/** The egress group towards clients. */
-export const EGRESS_CLIENTS = layout.WEIR_EGRESS_CLIENTS;
+/** The length of a service's prefix of no port at all: address, protocol and a byte of padding. */
+const RANGE_LENGTH = 144;
+
+/** The egress group towards clients of one family. */
+export function egressOfClients(family: Family): number {
+  return family === 4
+    ? layout.WEIR_EGRESS_CLIENTS4
+    : layout.WEIR_EGRESS_CLIENTS6;
+}
 
 /** The egress group towards a real server. */
 export function egressOf(real: number): number {
-  return EGRESS_CLIENTS + 1 + real;
+  return layout.WEIR_EGRESS_REALS + real;
 }
-
-export type ServiceKey = {
-  readonly vip: string;
-  readonly port: number;
-  readonly protocol: Protocol;
-};
 
 /** A virtual service, and the schedule that is in force: the first `entries` of row `row` of the schedules. */
 export type ServiceSlot = ServiceKey & {
   readonly scheduler: Scheduler;
   readonly sync: SyncPolicy["policy"];
+  /** Its sessions live in the wide table: it or its real servers speak IPv6. */
+  readonly wide: boolean;
   readonly row: number;
   /** 0: no real server takes new sessions. */
   readonly entries: number;
 };
+
+/** A part of the ports of a service. */
+export type ServiceRange = Omit<ServiceKey, "ports"> & PortPrefix;
 
 export type RealServerSlot = Endpoint & {
   /** Egress group towards it. */
@@ -67,41 +79,50 @@ export type RealServerSlot = Endpoint & {
   readonly service: number;
 };
 
-/** Where this node stands in the cluster. */
-export type NodePlace = {
-  readonly aggregate: Prefix;
-  /** Undefined: this node gives out no local address. */
-  readonly pool: Prefix | undefined;
-  readonly ports: PortRange;
-  readonly origin: number;
-  /** The agent wants to hear of packets that no session claims. */
-  readonly lookups: boolean;
-};
-
 /** How long sessions of a real server live, and when they are told of if the service's policy is `after`. */
 export type SessionTerms = Timeouts & { readonly shareAfterMs?: number };
 
 /** Whose a prefix is. */
 export type Owner = "vip" | "pool";
 
+/** Of a service of one port. */
 export const serviceKey: Field<ServiceKey> = converted(
   layout.weirServiceKey,
-  readServiceKey,
+  (key) => readServiceKey(key, key.vport),
   writeServiceKey,
+);
+
+export const serviceRange: Field<ServiceRange> = converted(
+  layout.weirServiceRange,
+  ({ length, vaddr, proto, vport }) => ({
+    vip: addressFromBytes(vaddr.word),
+    protocol: protocolOf(proto),
+    port: vport,
+    length: length - RANGE_LENGTH,
+  }),
+  ({ vip, protocol, port, length }) => ({
+    length: RANGE_LENGTH + length,
+    vaddr: { word: addressBytes(vip) },
+    proto: PROTOCOL_NUMBERS[protocol],
+    vport: port,
+  }),
 );
 
 export const service: Field<ServiceSlot> = converted(
   layout.weirService,
-  ({ key, scheduler, sync, schedule }) => ({
-    ...readServiceKey(key),
+  ({ key, scheduler, sync, wide, schedule, vport_max }) => ({
+    ...readServiceKey(key, vport_max),
     scheduler: scheduler === layout.WEIR_SCHEDULER_MAGLEV ? "maglev" : "rr",
     sync: SYNC_POLICIES[sync] ?? "immediate",
+    wide: wide !== 0,
     row: Number(schedule >> 32n),
     entries: Number(BigInt.asUintN(32, schedule)),
   }),
-  ({ scheduler, sync, row, entries, ...key }) => ({
+  ({ scheduler, sync, wide, row, entries, ...key }) => ({
     key: writeServiceKey(key),
+    vport_max: key.ports.max,
     sync: SYNC_POLICIES.indexOf(sync),
+    wide: wide ? 1 : 0,
     scheduler:
       scheduler === "maglev"
         ? layout.WEIR_SCHEDULER_MAGLEV
@@ -143,15 +164,15 @@ export const egressGroup: Field<EgressGroup> = converted(
 
 export const prefix: Field<Prefix> = converted(
   layout.weirPrefix,
-  ({ length, address: { word } }) => ({
-    address: addressFromBytes(word),
-    length: length - MAPPED_LENGTH,
-  }),
+  ({ length, address: { word } }) => {
+    const address = addressFromBytes(word);
+    return { address, length: length - unusedBits(address) };
+  },
   (given) => {
-    const network = networkOf(given);
+    const { address, length } = networkOf(given);
     return {
-      length: MAPPED_LENGTH + network.length,
-      address: { word: addressBytes(network.address) },
+      length: unusedBits(address) + length,
+      address: { word: addressBytes(address) },
     };
   },
 );
@@ -160,38 +181,6 @@ export const owner: Field<Owner> = converted(
   u32,
   (code) => (code === layout.WEIR_OWN_VIP ? "vip" : "pool"),
   (name) => (name === "vip" ? layout.WEIR_OWN_VIP : layout.WEIR_OWN_POOL),
-);
-
-/** Writing it notes how far the clocks are apart at that moment. */
-export const node: Field<NodePlace> = converted(
-  layout.weirNode,
-  (raw) => ({
-    aggregate: {
-      address: formatIpv4(raw.aggregate4),
-      length: Math.clz32(~raw.aggregate4_mask),
-    },
-    pool:
-      raw.pool4_size === 0
-        ? undefined
-        : {
-            address: formatIpv4(raw.pool4),
-            length: 32 - Math.log2(raw.pool4_size),
-          },
-    ports: { min: raw.port_min, max: raw.port_max },
-    origin: raw.origin,
-    lookups: raw.lookups !== 0,
-  }),
-  ({ aggregate, pool, ports, origin, lookups }) => ({
-    aggregate4: rangeOf(aggregate).first,
-    aggregate4_mask: 2 ** 32 - sizeOf(aggregate),
-    pool4: pool === undefined ? 0 : rangeOf(pool).first,
-    pool4_size: pool === undefined ? 0 : sizeOf(pool),
-    port_min: ports.min,
-    port_max: ports.max,
-    origin,
-    lookups: lookups ? 1 : 0,
-    realtime_offset: BigInt(Date.now()) * 1_000_000n - process.hrtime.bigint(),
-  }),
 );
 
 /** struct bpf_devmap_val of linux/bpf.h, without a program: an ifindex. */
@@ -228,22 +217,29 @@ export const timeouts: Field<SessionTerms> = converted(
   }),
 );
 
-export function writeBackend(backend: Backend): layout.WeirBackend4 {
-  const { service: key, server, real, egress } = backend;
-  return {
-    vaddr: rangeOf({ address: key.vip, length: 32 }).first,
-    vport: key.port,
-    raddr: rangeOf({ address: server.address, length: 32 }).first,
+export const backend: Field<Backend> = converted(
+  layout.weirBackend,
+  ({ vaddr, raddr, vport_min, vport_max, rport, real, egress, proto }) => ({
+    service: {
+      vip: addressFromBytes(vaddr.word),
+      ports: { min: vport_min, max: vport_max },
+      protocol: protocolOf(proto),
+    },
+    server: { address: addressFromBytes(raddr.word), port: rport },
+    real,
+    egress,
+  }),
+  ({ service: { vip, ports, protocol }, server, real, egress }) => ({
+    vaddr: { word: addressBytes(vip) },
+    raddr: { word: addressBytes(server.address) },
+    vport_min: ports.min,
+    vport_max: ports.max,
     rport: server.port,
     real,
     egress,
-    proto: IPPROTO_TCP,
-  };
-}
-
-export function isSameService(a: ServiceKey, b: ServiceKey): boolean {
-  return a.vip === b.vip && a.port === b.port && a.protocol === b.protocol;
-}
+    proto: PROTOCOL_NUMBERS[protocol],
+  }),
+);
 
 export function ticksOf(ms: number): number {
   return Math.ceil((ms * 1e6) / 2 ** layout.WEIR_TICK_SHIFT);
@@ -254,27 +250,40 @@ export function msOf(ticks: number): number {
 }
 
 export function protocolOf(number: number): Protocol {
-  if (number !== IPPROTO_TCP)
+  const protocol = PROTOCOLS.find((one) => PROTOCOL_NUMBERS[one] === number);
+  if (protocol === undefined)
     throw new RangeError(
       `Cannot name an IP protocol: weir has none with this number: current value is ${number}`,
     );
-  return "tcp";
+  return protocol;
 }
 
-function readServiceKey(key: layout.WeirServiceKey): ServiceKey {
+function readServiceKey(
+  { vaddr, vport, proto }: layout.WeirServiceKey,
+  portMax: number,
+): ServiceKey {
   return {
-    vip: addressFromBytes(key.vaddr.word),
-    port: key.vport,
-    protocol: protocolOf(key.proto),
+    vip: addressFromBytes(vaddr.word),
+    ports: { min: vport, max: portMax },
+    protocol: protocolOf(proto),
   };
 }
 
-function writeServiceKey(key: ServiceKey): layout.WeirServiceKey {
+function writeServiceKey({
+  vip,
+  ports,
+  protocol,
+}: ServiceKey): layout.WeirServiceKey {
   return {
-    vaddr: { word: addressBytes(key.vip) },
-    vport: key.port,
-    proto: IPPROTO_TCP,
+    vaddr: { word: addressBytes(vip) },
+    vport: ports.min,
+    proto: PROTOCOL_NUMBERS[protocol],
   };
+}
+
+/** Of the 128 bits that the dataplane's prefixes are counted in, those before an address of this family. */
+function unusedBits(address: string): number {
+  return familyOf(address) === 4 ? MAPPED_LENGTH : 0;
 }
 
 function readHop(hop: layout.WeirHop): EgressHop {

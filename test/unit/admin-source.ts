@@ -31,6 +31,19 @@ export function makeSessions(count: number): readonly Session[] {
   }));
 }
 
+/** IPv6 clients of an IPv4 real server, by UDP, beside `makeSessions`. */
+export function makeWideSessions(count: number): readonly Session[] {
+  return makeSessions(count).map((session, index) => ({
+    ...session,
+    client: { address: `2001:db8:10::${index + 1}`, port: 20_000 },
+    virtual: { address: "2001:db8::10", port: 53 },
+    protocol: "udp",
+    state: index === 0 ? "unanswered" : "established",
+    flags: [],
+    service: "dns",
+  }));
+}
+
 /** Batches of `size`. */
 export async function* inBatches<T>(
   list: readonly T[],
@@ -119,6 +132,7 @@ export function makeSource(overrides: Partial<AdminSource> = {}): AdminSource {
         name: "d1",
         self: true,
         pool: "10.200.0.0/28",
+        pools: ["10.200.0.0/28", "2001:db8:200::1:0/112"],
         state: "forwarding",
         detail: {
           incarnation: GENERATION,
@@ -126,12 +140,17 @@ export function makeSource(overrides: Partial<AdminSource> = {}): AdminSource {
           interfaces: [{ name: "eth1", ifindex: 2, mode: "native" }],
           sessions: { total: 12, halfOpen: 2, established: 9, closing: 1 },
           table: { entries: 12, capacity: 1_200 },
+          tables: [
+            { name: "narrow", sessions: 9, load: 0.015 },
+            { name: "wide", sessions: 3, load: 0.625 },
+          ],
         },
       },
       {
         name: "d2",
         self: false,
         pool: "10.200.0.16/28",
+        pools: ["10.200.0.16/28"],
         state: "synced",
         detail: null,
       },
@@ -141,12 +160,25 @@ export function makeSource(overrides: Partial<AdminSource> = {}): AdminSource {
         name: "web",
         vip: "192.0.2.10",
         port: 80,
+        ports: "80",
         protocol: "tcp",
         scheduler: "maglev",
         serversUp: 2,
         serversTotal: 3,
         announced: true,
         sessions: 1_234,
+      },
+      {
+        name: "dns",
+        vip: "2001:db8::10",
+        port: 8000,
+        ports: "8000-8999",
+        protocol: "udp",
+        scheduler: "rr",
+        serversUp: 1,
+        serversTotal: 1,
+        announced: true,
+        sessions: 5,
       },
     ],
     servers: async () => [
@@ -196,6 +228,20 @@ export function makeSource(overrides: Partial<AdminSource> = {}): AdminSource {
         outboundPackets: 0,
         outboundBytes: 0,
       },
+      {
+        service: "dns",
+        address: "2001:db8:3::2",
+        port: 0,
+        weight: 1,
+        health: "up",
+        lastCheck: null,
+        sessions: 5,
+        sessionsCreated: 6,
+        inboundPackets: 0,
+        inboundBytes: 0,
+        outboundPackets: 0,
+        outboundBytes: 0,
+      },
     ],
     sessions: () => inBatches(makeSessions(6), 4),
     counters: async () => [
@@ -213,6 +259,7 @@ export function makeSource(overrides: Partial<AdminSource> = {}): AdminSource {
           asn: 65_000,
           state: "established",
           uptimeMs: 3_700_000,
+          families: [4, 6],
         },
       ],
       routes: [

@@ -42,6 +42,7 @@ const ALL: ListSessionsRequest = {
   local: "",
   real: "",
   state: "",
+  protocol: "",
   limit: 0,
   countOnly: false,
 };
@@ -80,6 +81,7 @@ test("serveAdmin() answers every call with what its source says", async (t) => {
   const client = connect(t, await serve(t, source));
   t.deepEqual((await client.call("ListServices")).services, [
     { ...(await source.services())[0], sessions: 1_234n },
+    { ...(await source.services())[1], sessions: 5n },
   ]);
   t.like((await client.call("ListServers")).servers[0], {
     inboundBytes: 2n ** 63n,
@@ -218,7 +220,9 @@ for (const [request, matched, sent] of FILTERS) {
 for (const request of [
   { client: "ten" },
   { real: "10.3.1.2:" },
+  { real: "2001:db8::1:80:" },
   { state: "open" },
+  { protocol: "sctp" },
 ]) {
   test(`serveAdmin() refuses ${JSON.stringify(request)}`, async (t) => {
     const client = connect(t, await serve(t, makeSource()));
@@ -253,7 +257,7 @@ test("serveAdmin() tells the client of a source that fails, and goes on", async 
     instanceOf: AgentUnreachableError,
     message: /the map is gone/,
   });
-  t.is((await client.call("ListServers")).servers.length, 3);
+  t.is((await client.call("ListServers")).servers.length, 4);
 });
 
 test("serveAdmin() makes a socket that only its owner may open, and the directory", async (t) => {
@@ -280,7 +284,7 @@ test("serveAdmin() refuses the socket of a live agent", async (t) => {
   });
   t.is(
     (await connect(t, socket).call("ListServers")).servers.length,
-    3,
+    4,
     "the first agent lost its socket",
   );
 });
@@ -294,7 +298,7 @@ test("serveAdmin() replaces the socket of a dead agent", async (t) => {
   await once(dead, "close");
   t.true(existsSync(socket));
   const server = await serveAdmin(makeSource(), socket, silentLog);
-  t.is((await connect(t, socket).call("ListServers")).servers.length, 3);
+  t.is((await connect(t, socket).call("ListServers")).servers.length, 4);
   await server.close();
 });
 
@@ -314,7 +318,7 @@ test("close() does not remove the socket of the agent that came after", async (t
   renameSync(socket, `${socket}.old`);
   const second = await serveAdmin(makeSource(), socket, silentLog);
   await first.close();
-  t.is((await connect(t, socket).call("ListServers")).servers.length, 3);
+  t.is((await connect(t, socket).call("ListServers")).servers.length, 4);
   await second.close();
 });
 

@@ -338,13 +338,14 @@ test("checkDraft() refuses to be a node that the file does not name", (t) => {
   t.deepEqual(others, []);
 });
 
-test("parseAddresses() reads what ip prints and leaves out IPv6", (t) => {
+test("parseAddresses() reads what ip prints", (t) => {
   const answer: unknown = JSON.parse(
     `[{"ifindex":1,"ifname":"lo","addr_info":[{"family":"inet","local":"127.0.0.1","prefixlen":8},{"family":"inet6","local":"::1"}]},
       {"ifindex":2,"ifname":"eth1","operstate":"DOWN","addr_info":[{"family":"inet","local":"10.1.1.2","prefixlen":24},{}]}]`,
   );
   t.deepEqual(parseAddresses(answer), [
     { interface: "lo", address: "127.0.0.1" },
+    { interface: "lo", address: "::1" },
     { interface: "eth1", address: "10.1.1.2" },
   ]);
   t.throws(() => parseAddresses({ error: "no" }), {

@@ -27,7 +27,7 @@ test("check accepts the sample", async (t) => {
   t.is(code, 0);
   t.is(
     stdout,
-    `${SAMPLE}: ok: cluster rack, nodes: 2, services: 1, real servers: 3\n`,
+    `${SAMPLE}: ok: cluster rack, nodes: 2, services: 3, real servers: 7\n`,
   );
   t.deepEqual(
     JSON.parse((await run("check", SAMPLE, "--json", "--node", "d1")).stdout),
@@ -45,11 +45,11 @@ test("check prints a block for each error and exits 2", async (t) => {
   t.is(code, 2);
   t.is(
     stdout,
-    `${file}:71:11: nodes.d2.pool is outside the aggregate, 10.200.0.0/24
+    `${file}:105:9: nodes.d2.pool[0] is outside the aggregate, 10.200.0.0/24
     value: "10.201.0.0/28"
     hint:  when a node goes, replies to its pool follow the aggregate: it must cover every pool
 
-${file}:91:16: services[0].schedular is an unknown key
+${file}:126:16: services[0].schedular is an unknown key
     value: "maglev"
     hint:  did you mean "scheduler"?
 
@@ -87,7 +87,7 @@ test("check prints warnings before the summary and exits 0", async (t) => {
     `${file}: warning: bus.tls is missing: whoever reaches the bus can read and change the sessions
     hint:  name the files, or let nobody but the nodes reach these ports
 
-${file}: ok: cluster rack, nodes: 2, services: 1, real servers: 3
+${file}: ok: cluster rack, nodes: 2, services: 3, real servers: 7
 `,
   );
   t.like(JSON.parse((await run("check", file, "--json")).stdout), {
@@ -113,7 +113,7 @@ test("check finds an address of this machine in a pool", async (t) => {
   t.true(
     errors.some(
       ({ path, message }: { path: string; message: string }) =>
-        path === "nodes.d1.pool" &&
+        path === "nodes.d1.pool[0]" &&
         /contains 127\.0\.0\.1, an address of this machine's lo/.test(message),
     ),
   );

@@ -13,6 +13,7 @@ const ALL = {
   local: "",
   real: "",
   state: "",
+  protocol: "",
   limit: 0,
   countOnly: false,
 };

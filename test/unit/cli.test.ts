@@ -10,6 +10,7 @@ import {
   inBatches,
   makeSessions,
   makeSource,
+  makeWideSessions,
   serve,
   socketPath,
 } from "./admin-source.ts";
@@ -49,11 +50,23 @@ test("services --json prints what the agent says", async (t) => {
       name: "web",
       vip: "192.0.2.10",
       port: 80,
+      ports: "80",
       protocol: "tcp",
       scheduler: "maglev",
       announced: true,
       sessions: 1234,
       servers: { up: 2, total: 3 },
+    },
+    {
+      name: "dns",
+      vip: "2001:db8::10",
+      port: 8000,
+      ports: "8000-8999",
+      protocol: "udp",
+      scheduler: "rr",
+      announced: true,
+      sessions: 5,
+      servers: { up: 1, total: 1 },
     },
   ]);
 });
@@ -63,8 +76,9 @@ test("services prints a table", async (t) => {
   t.is(
     stdout,
     [
-      "SERVICE  VIRTUAL        PROTOCOL  SCHEDULER  SERVERS UP  ANNOUNCED  SESSIONS",
-      "web      192.0.2.10:80  tcp       maglev     2 of 3      yes           1,234",
+      "SERVICE  VIRTUAL                   PROTOCOL  SCHEDULER  SERVERS UP  ANNOUNCED  SESSIONS",
+      "web      192.0.2.10:80             tcp       maglev     2 of 3      yes           1,234",
+      "dns      [2001:db8::10]:8000-8999  udp       rr         1 of 1      yes               5",
       "",
     ].join("\n"),
   );
@@ -89,6 +103,7 @@ test("servers --json tells the last check, and large numbers as strings", async 
     },
     { health: "down", lastCheck: { error: "connection refused" } },
     { health: "unknown" },
+    { address: "2001:db8:3::2", port: 0 },
   ]);
   t.false(
     JSON.stringify(list).includes("null"),
@@ -98,13 +113,14 @@ test("servers --json tells the last check, and large numbers as strings", async 
 
 test("servers prints a table", async (t) => {
   const { stdout } = await ask(t, "servers");
-  const [, up, down, unchecked] = stdout.split("\n");
+  const [, up, down, unchecked, anyPort] = stdout.split("\n");
   t.regex(
     up ?? "",
     /^web +10\.3\.1\.2:80 +1 +up +\d+ .* ago: ok in 2 ms +7 +4,000 +1\.2 M +9\.2 EB +99 +0 B$/,
   );
   t.regex(down ?? "", /10\.3\.2\.2:80 +1 +down +.* ago: connection refused +0/);
   t.regex(unchecked ?? "", /10\.3\.3\.2:80 +0 +unknown +- +0/);
+  t.regex(anyPort ?? "", /^dns +2001:db8:3::2 +1 +up +- +5/);
 });
 
 test("nodes --json tells of this node in full, of others what is known", async (t) => {
@@ -113,14 +129,25 @@ test("nodes --json tells of this node in full, of others what is known", async (
       name: "d1",
       self: true,
       pool: "10.200.0.0/28",
+      pools: ["10.200.0.0/28", "2001:db8:200::1:0/112"],
       state: "forwarding",
       incarnation: String(GENERATION),
       startedAt: "2026-01-02T03:04:05.000Z",
       interfaces: [{ name: "eth1", ifindex: 2, mode: "native" }],
       sessions: { total: 12, halfOpen: 2, established: 9, closing: 1 },
-      table: { entries: 12, capacity: 1200, load: 0.01 },
+      table: { entries: 12, capacity: 1200, load: 0.625 },
+      tables: [
+        { name: "narrow", sessions: 9, load: 0.015 },
+        { name: "wide", sessions: 3, load: 0.625 },
+      ],
     },
-    { name: "d2", self: false, pool: "10.200.0.16/28", state: "synced" },
+    {
+      name: "d2",
+      self: false,
+      pool: "10.200.0.16/28",
+      pools: ["10.200.0.16/28"],
+      state: "synced",
+    },
   ]);
 });
 
@@ -128,7 +155,7 @@ test("nodes prints a table that marks the node that answers", async (t) => {
   const { stdout } = await ask(t, "nodes");
   t.regex(
     stdout,
-    /^d1 \* +forwarding +10\.200\.0\.0\/28 +eth1 \(native\) +12 +2 +9 +1 +1\.0 %/m,
+    /^d1 \* +forwarding +10\.200\.0\.0\/28, 2001:db8:200::1:0\/112 +eth1 \(native\) +12 +2 +9 +1 +62\.5 %/m,
   );
   t.regex(stdout, /^d2 +synced +10\.200\.0\.16\/28 +- +-/m);
 });
@@ -164,6 +191,7 @@ test("routes --json tells what is wanted and what is announced", async (t) => {
         asn: 65000,
         state: "established",
         uptimeMs: 3700000,
+        families: [4, 6],
       },
     ],
     announced: [
@@ -177,7 +205,7 @@ test("routes --json tells what is wanted and what is announced", async (t) => {
 test("routes prints its tables", async (t) => {
   const { stdout } = await ask(t, "routes");
   t.regex(stdout, /^Routing daemon: up$/m);
-  t.regex(stdout, /^10\.1\.1\.1 +65000 +established +1 h 1 min$/m);
+  t.regex(stdout, /^10\.1\.1\.1 +65000 +established +1 h 1 min +IPv4, IPv6$/m);
   t.regex(stdout, /^10\.200\.0\.0\/28 +pool +yes +no$/m);
   t.regex(stdout, /^Blackholes: 192\.0\.2\.10\/32, 10\.200\.0\.0\/24$/m);
 });
@@ -230,6 +258,20 @@ test("sessions prints a table, and says what it leaves out", async (t) => {
     "the parts of the table do not line up",
   );
   t.is(stderr, "1,000 of 2,500 sessions: --limit 0 shows all.\n");
+});
+
+test("sessions lines the parts of a table up, also with IPv6", async (t) => {
+  const all = [...makeWideSessions(300), ...makeSessions(300)];
+  const socket = await serve(
+    t,
+    makeSource({ sessions: () => inBatches(all, 100) }),
+  );
+  const { stdout } = await run("sessions", "--socket", socket);
+  const [titles, ...lines] = stdout.trimEnd().split("\n");
+  const column = titles?.indexOf("REAL") ?? -1;
+  t.is(lines.length, 600);
+  t.true(lines.every((line) => line.slice(column).startsWith("10.3.")));
+  t.regex(lines[0] ?? "", /^udp +unanswered .* \[2001:db8:10::1\]:20000 /);
 });
 
 test("sessions --count prints a number", async (t) => {

@@ -9,14 +9,16 @@ test("the sample shows every key of the schema", (t) => {
     new URL("../../ops/config/weir.yaml", import.meta.url),
     "utf8",
   );
-  const schema = readFileSync(
-    new URL("../../src/node/config-schema.ts", import.meta.url),
-    "utf8",
-  );
-  const fields = schema.slice(schema.lastIndexOf(' from "'));
-  const keys = [...fields.matchAll(/^ {2}([a-z_]+)(?::|,$)/gm)].flatMap(
-    ([, key]) => key ?? [],
-  );
+  const keys = ["config-schema.ts", "config-simulate.ts"].flatMap((name) => {
+    const schema = readFileSync(
+      new URL(`../../src/node/${name}`, import.meta.url),
+      "utf8",
+    );
+    const fields = schema.slice(schema.lastIndexOf(' from "'));
+    return [...fields.matchAll(/^ {2,4}([a-z_]+)(?::|,$)/gm)].flatMap(
+      ([, key]) => key ?? [],
+    );
+  });
   t.true(keys.length > 35, `only ${keys.length} keys found in the schema`);
   const missing = keys.filter(
     (key) => !new RegExp(`^[ -]*([{] )?${key}:`, "m").test(sample),
@@ -64,10 +66,87 @@ const MALFORMED: readonly (readonly [
   ],
   [
     "port: 80\n",
-    "port: 80\n    protocol: udp\n",
+    "port: 80\n    protocol: sctp\n",
     "services[0].protocol",
-    "udp",
-    /one of: tcp/,
+    "sctp",
+    /one of: tcp, udp/,
+  ],
+  ["    port: 80\n", "", "services[0].port", null, /one of: port, ports/],
+  [
+    "port: 80\n",
+    "port: 80\n    ports: all\n",
+    "services[0].ports",
+    "all",
+    /only one of: port, ports/,
+  ],
+  ...["80", "0-80", "90-80", "80-65536", "any"].map(
+    (ports) =>
+      [
+        "port: 80\n",
+        `ports: "${ports}"\n`,
+        "services[0].ports",
+        ports,
+        /lowest and highest, or all, such as 8000-8999/,
+      ] as const,
+  ),
+  ...["closed", "reset"].map(
+    (timeout) =>
+      [
+        "port: 80\n",
+        `port: 80\n    protocol: udp\n    timeouts: { ${timeout}: 10s }\n`,
+        `services[0].timeouts.${timeout}`,
+        "10s",
+        /remove it/,
+      ] as const,
+  ),
+  [
+    "port: 80\n",
+    "port: 80\n    protocol: udp\n    timeouts: { finished: 10s }\n",
+    "services[0].timeouts.finished",
+    "10s",
+    /keys known here: handshake, established/,
+  ],
+  [
+    "port: 80\n",
+    "port: 80\n    health: { port: 0 }\n",
+    "services[0].health.port",
+    0,
+    /from 1 to 65535/,
+  ],
+  [
+    "cluster: rack",
+    "cluster: rack\nunknown_port: refuse",
+    "unknown_port",
+    "refuse",
+    /one of: drop, reject/,
+  ],
+  [
+    "cluster: rack",
+    "cluster: rack\nip_options: reject",
+    "ip_options",
+    "reject",
+    /one of: pass, drop/,
+  ],
+  [
+    "cluster: rack",
+    "cluster: rack\nlimits: { wide_sessions: 1023 }",
+    "limits.wide_sessions",
+    1023,
+    /from 1024 to 16777216/,
+  ],
+  [
+    "aggregate: 10.200.0.0/24",
+    "aggregate: [10.200.0.0/24, 2001:db8::/129]",
+    "aggregate[1]",
+    "2001:db8::/129",
+    /an address and a length, or a list/,
+  ],
+  [
+    "router_id: 10.1.1.2",
+    "router_id: 2001:db8::2",
+    "nodes.d1.routing.router_id",
+    "2001:db8::2",
+    /four numbers/,
   ],
   [
     "port: 80\n",
@@ -123,9 +202,16 @@ const MALFORMED: readonly (readonly [
     "192.0.2.010",
     "services[0].vip",
     "192.0.2.010",
-    /four numbers/,
+    /an IPv4 or IPv6 address/,
   ],
-  ["    vip: 192.0.2.10\n", "", "services[0].vip", null, /four numbers/],
+  [
+    "192.0.2.10",
+    '"::ffff:192.0.2.10"',
+    "services[0].vip",
+    "::ffff:192.0.2.10",
+    /an IPv4 or IPv6 address/,
+  ],
+  ["    vip: 192.0.2.10\n", "", "services[0].vip", null, /an IPv4 or IPv6/],
   [
     "name: web",
     "name: Web Shop",

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import test, { type ExecutionContext } from "ava";
 import fc from "fast-check";
 import { isLeft, isRight } from "fp-ts/lib/Either.js";
-import type { Cluster } from "../../src/model.ts";
+import { type Cluster, formatPrefix } from "../../src/model.ts";
 import { formatPlace, loadConfig, readConfig } from "../../src/node/config.ts";
 import { errorOf, errorsOf, MINIMAL } from "./config-file.ts";
 
@@ -16,15 +16,22 @@ function clusterOf(t: ExecutionContext, text: string): Cluster {
 test("loadConfig() fills in every default", (t) => {
   t.deepEqual(clusterOf(t, MINIMAL), {
     name: "rack",
-    aggregate: { address: "10.200.0.0", length: 24 },
-    limits: { sessions: 131072, services: 256, realServers: 1024 },
+    aggregates: [{ address: "10.200.0.0", length: 24 }],
+    unknownPort: "drop",
+    ipOptions: "pass",
+    limits: {
+      sessions: 131072,
+      wideSessions: 1024,
+      services: 256,
+      realServers: 1024,
+    },
     bus: { servers: [] },
     nodes: [
       {
         name: "d1",
         origin: 0x881d13e6,
         interfaces: ["eth1"],
-        pool: { address: "10.200.0.0", length: 28 },
+        pools: [{ address: "10.200.0.0", length: 28 }],
         ports: { min: 1024, max: 65535 },
         routing: {
           backend: "gobgp",
@@ -40,7 +47,7 @@ test("loadConfig() fills in every default", (t) => {
       {
         name: "web",
         vip: "192.0.2.10",
-        port: 80,
+        ports: { min: 80, max: 80 },
         protocol: "tcp",
         scheduler: "maglev",
         timeouts: {
@@ -73,7 +80,15 @@ test("loadConfig() accepts the sample, whose optional keys show their defaults",
     ),
   );
   const minimal = clusterOf(t, MINIMAL);
-  t.deepEqual(sample.limits, minimal.limits);
+  const { sessions, services, realServers } = minimal.limits;
+  t.deepEqual(sample.limits, {
+    sessions,
+    wideSessions: sessions,
+    services,
+    realServers,
+  });
+  t.is(sample.unknownPort, minimal.unknownPort);
+  t.is(sample.ipOptions, minimal.ipOptions);
   t.deepEqual(sample.nodes[0]?.ports, minimal.nodes[0]?.ports);
   t.is(sample.nodes[0]?.routing.backend, minimal.nodes[0]?.routing.backend);
   t.is(sample.nodes[0]?.routing.socket, minimal.nodes[0]?.routing.socket);
@@ -124,6 +139,98 @@ test("loadConfig() reads the bus, the metrics address and each sync policy", (t)
       ).services[0]?.sync,
       { policy },
     );
+});
+
+test("loadConfig() has defaults of its own for UDP", (t) => {
+  const [service] = clusterOf(
+    t,
+    MINIMAL.replace("port: 80\n", "port: 80\n    protocol: udp\n"),
+  ).services;
+  t.like(service, {
+    protocol: "udp",
+    timeouts: { handshakeMs: 30_000, establishedMs: 120_000 },
+    health: { type: "none" },
+  });
+});
+
+test("loadConfig() reads one port, a range, and all of them", (t) => {
+  for (const [text, ports] of [
+    ["port: 53", { min: 53, max: 53 }],
+    ["ports: 8000-8999", { min: 8000, max: 8999 }],
+    ["ports: 80-80", { min: 80, max: 80 }],
+    ["ports: all", { min: 0, max: 65535 }],
+  ] as const)
+    t.deepEqual(
+      clusterOf(t, MINIMAL.replace("port: 80", text)).services[0]?.ports,
+      ports,
+    );
+});
+
+test("loadConfig() takes the client's port for a real server without one", (t) => {
+  const portOf = (service: string) =>
+    clusterOf(
+      t,
+      MINIMAL.replace("port: 80\n", `${service}\n`).replace(", port: 8080", ""),
+    ).services[0]?.servers[0]?.port;
+  t.is(portOf("port: 80"), 80);
+  t.is(portOf("ports: 80-80"), 80);
+  t.is(portOf("ports: all\n    health: { port: 80 }"), 0);
+});
+
+test("loadConfig() reads prefixes of both families, IPv4 first, and canonical addresses", (t) => {
+  const cluster = clusterOf(
+    t,
+    MINIMAL.replace(
+      "aggregate: 10.200.0.0/24",
+      "aggregate: [2001:DB8:200:0::/64, 10.200.0.0/24]",
+    )
+      .replace(
+        "pool: 10.200.0.0/28",
+        "pool: [2001:db8:200:0::/112, 10.200.0.0/28]",
+      )
+      .replace("10.1.1.1", "2001:DB8:1::0:1")
+      .replace("10.3.1.2", "2001:db8:3:0:0::2"),
+  );
+  t.deepEqual(cluster.aggregates.map(formatPrefix), [
+    "10.200.0.0/24",
+    "2001:db8:200::/64",
+  ]);
+  t.deepEqual(cluster.nodes[0]?.pools.map(formatPrefix), [
+    "10.200.0.0/28",
+    "2001:db8:200::/112",
+  ]);
+  t.is(cluster.nodes[0]?.routing.neighbors[0]?.address, "2001:db8:1::1");
+  t.is(cluster.services[0]?.servers[0]?.address, "2001:db8:3::2");
+});
+
+test("loadConfig() has room for as many wide sessions as narrow ones where there is IPv6", (t) => {
+  const wideOf = (...changes: readonly (readonly [string, string])[]) =>
+    clusterOf(
+      t,
+      changes.reduce((text, change) => text.replace(...change), MINIMAL),
+    ).limits.wideSessions;
+  const [aggregate, pool] = [
+    ["10.200.0.0/24", "[10.200.0.0/24, 2001:db8:200::/64]"],
+    ["10.200.0.0/28", "[10.200.0.0/28, 2001:db8:200::/112]"],
+  ] as const;
+  t.is(wideOf(), 1_024);
+  t.is(wideOf(["192.0.2.10", "2001:db8::10"]), 131_072);
+  t.is(wideOf(aggregate, pool, ["10.3.1.2", "2001:db8:3::2"]), 131_072);
+  t.is(wideOf(aggregate), 131_072);
+  const given =
+    "cluster: rack\nlimits: { sessions: 2000, wide_sessions: 5000 }";
+  t.is(wideOf(["cluster: rack", given]), 5_000);
+});
+
+test("loadConfig() reads how unknown ports and IP options are treated", (t) => {
+  const cluster = clusterOf(
+    t,
+    MINIMAL.replace(
+      "cluster: rack",
+      "cluster: rack\nunknown_port: reject\nip_options: drop",
+    ),
+  );
+  t.like(cluster, { unknownPort: "reject", ipOptions: "drop" });
 });
 
 test("loadConfig() tells the line and the column of a value", (t) => {

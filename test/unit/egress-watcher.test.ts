@@ -39,7 +39,7 @@ const NEIGHBOUR = {
 const DESIRE = { interfaces: ["eth1"], destinations: ["10.3.1.2"] };
 
 /**
- * Stands in for `ip`: answers a batch from files named after the query's first two words, keeps a record of what it was
+ * Stands in for `ip`: answers a batch from files named after the query's first two words (and the family, if it is told), keeps a record of what it was
  * asked, and prints as monitor what is appended to the file `events`. A file `broken` makes it fail, a file `refuse` makes
  * it stumble over the word "managed".
  */
@@ -47,6 +47,9 @@ const FAKE_IP = `#!/bin/sh
 cd "$(dirname "$0")" || exit
 case "$*" in
 monitor*) echo $$ >>monitors; exec tail -n +1 -f --pid=$PPID events ;;
+esac
+case "$*" in
+-6*) family=-6 ;;
 esac
 [ -e broken ] && { echo "Cannot talk to rtnetlink" >&2; exit 2; }
 number=0
@@ -56,7 +59,7 @@ while read -r line; do
 	case "$line" in
 	"link show" | "neigh show" | "route show"* | "route get"*)
 		set -- $line
-		cat "$1-$2" 2>/dev/null || echo "Command failed -:$number" >&2 ;;
+		cat "$1-$2$family" 2>/dev/null || echo "Command failed -:$number" >&2 ;;
 	*managed*)
 		[ -e refuse ] && { echo 'Error: "managed" is a garbage.' >&2; exit 255; } ;;
 	esac
@@ -65,10 +68,10 @@ done
 
 test("set() hands over the groups of all destinations", async (t) => {
   const { watcher, groups } = await watch(t);
-  await watcher.set({ ...DESIRE, destinations: ["10.3.1.2", CLIENTS] });
+  await watcher.set({ ...DESIRE, destinations: ["10.3.1.2", CLIENTS[4]] });
   t.deepEqual([...(groups.at(-1) ?? [])].map(summary), [
     "10.3.1.2 02:00:00:00:00:aa",
-    `${CLIENTS} 02:00:00:00:00:aa`,
+    `${CLIENTS[4]} 02:00:00:00:00:aa`,
   ]);
 });
 
@@ -81,23 +84,38 @@ test("set() prefers the default route of the lowest metric", async (t) => {
     { ...ROUTE, dst: "default", metric: 5, gateway: "10.1.1.9", tos: "0x10" },
     { ...ROUTE, dst: "default", metric: 10, gateway: "10.1.1.9" },
   ]);
-  await watcher.set({ ...DESIRE, destinations: [CLIENTS] });
+  await watcher.set({ ...DESIRE, destinations: [CLIENTS[4]] });
   t.deepEqual([...(groups.at(-1) ?? [])].map(summary), [
-    `${CLIENTS} 02:00:00:00:00:99`,
+    `${CLIENTS[4]} 02:00:00:00:00:99`,
+  ]);
+});
+
+test("set() asks for the default routes of IPv6 by themselves", async (t) => {
+  const { ip, watcher, groups } = await watch(t);
+  const router = { ...NEIGHBOUR, dst: "fe80::1", lladdr: "02:00:00:00:00:06" };
+  await ip.write("neigh-show", [NEIGHBOUR, router]);
+  await ip.write("route-show-6", [
+    { dst: "default", gateway: "fe80::1", dev: "eth1", metric: 1024 },
+    { dst: "default", from: "2001:db8:77::/64", dev: "eth1", metric: 1 },
+  ]);
+  await watcher.set({ ...DESIRE, destinations: Object.values(CLIENTS) });
+  t.deepEqual([...(groups.at(-1) ?? [])].map(summary), [
+    `${CLIENTS[4]} 02:00:00:00:00:aa`,
+    `${CLIENTS[6]} 02:00:00:00:00:06`,
   ]);
 });
 
 test("set() has no hops for a destination that the kernel refuses", async (t) => {
   const { ip, watcher } = await watch(t);
   await ip.remove("route-get");
-  await watcher.set({ ...DESIRE, destinations: ["10.3.1.2", CLIENTS] });
+  await watcher.set({ ...DESIRE, destinations: ["10.3.1.2", CLIENTS[4]] });
   t.deepEqual(watcher.status().destinations, [
     {
       destination: "10.3.1.2",
       hops: 0,
       problems: [{ reason: "noRoute", at: "10.3.1.2" }],
     },
-    { destination: CLIENTS, hops: 1, problems: [] },
+    { destination: CLIENTS[4], hops: 1, problems: [] },
   ]);
 });
 

@@ -53,6 +53,26 @@ test("resolve() sends IPv4 through a gateway with an IPv6 address", (t) => {
   t.deepEqual(path.hops, [{ dmac: DMAC, ...ETH1 }]);
 });
 
+test("resolve() sends IPv6 to a destination on the link, and through a link-local gateway", (t) => {
+  const onLink = { type: "unicast", dst: "2001:db8:3::/64", dev: "eth1" };
+  const direct = wayTo(
+    "2001:db8:3::2",
+    [onLink],
+    [neighbour("2001:db8:3::2", "eth1")],
+  );
+  t.deepEqual(direct.hops, [{ dmac: DMAC, ...ETH1 }]);
+  t.deepEqual(direct.neighbours, [
+    { address: "2001:db8:3::2", device: "eth1" },
+  ]);
+  const gateway = { dst: "default", gateway: "fe80::1", dev: "eth1" };
+  const router = { ...neighbour("fe80::1", "eth1"), router: null };
+  // The same address on another link is another router.
+  const other = neighbour("fe80::1", "eth2", "02:00:00:00:00:bb");
+  const path = wayTo(CLIENTS[6], [gateway], [other, router]);
+  t.deepEqual(path.hops, [{ dmac: DMAC, ...ETH1 }]);
+  t.deepEqual(path.neighbours, [{ address: "fe80::1", device: "eth1" }]);
+});
+
 test("resolve() lists all next hops of a default route, in an order of their own", (t) => {
   const nexthops = [
     { gateway: "10.1.2.1", dev: "eth2", weight: 1, flags: [] },
@@ -64,9 +84,9 @@ test("resolve() lists all next hops of a default route, in an order of their own
     neighbour("10.1.1.9", "eth1", "02:00:00:00:00:99"),
     neighbour("10.1.2.1", "eth2", "02:00:00:00:00:bb"),
   ];
-  const path = wayTo(CLIENTS, [{ dst: "default", nexthops }], neighbours);
+  const path = wayTo(CLIENTS[4], [{ dst: "default", nexthops }], neighbours);
   const reversed = wayTo(
-    CLIENTS,
+    CLIENTS[4],
     [{ dst: "default", nexthops: nexthops.toReversed() }],
     neighbours,
   );
@@ -89,7 +109,7 @@ test("resolve() leaves out a next hop that is not resolved yet", (t) => {
   ];
   const failed = { dst: "10.1.1.9", dev: "eth1", state: ["FAILED"] };
   const path = wayTo(
-    CLIENTS,
+    CLIENTS[4],
     [{ dst: "default", nexthops }],
     [neighbour("10.1.1.1", "eth1"), failed],
   );
@@ -169,16 +189,18 @@ test("resolve() has no hop where there is no route", (t) => {
 test("resolve() leaves tunnels and gateway-less default routes to the kernel", (t) => {
   const tunnel = { dst: "default", encap: "ip", gateway: "10.1.1.1" };
   const wrapped = wayTo(
-    CLIENTS,
+    CLIENTS[4],
     [{ ...tunnel, dev: "eth1" }],
     [neighbour("10.1.1.1", "eth1")],
   );
   t.deepEqual(wrapped.hops, []);
   t.is(wrapped.problems[0]?.reason, "tunnel");
-  const direct = wayTo(CLIENTS, [{ dst: "default", dev: "eth1" }], []);
-  t.deepEqual(direct.hops, []);
-  t.is(direct.problems[0]?.reason, "noGateway");
-  t.deepEqual(direct.neighbours, []);
+  for (const clients of Object.values(CLIENTS)) {
+    const direct = wayTo(clients, [{ dst: "default", dev: "eth1" }], []);
+    t.deepEqual(direct.hops, []);
+    t.is(direct.problems[0]?.reason, "noGateway");
+    t.deepEqual(direct.neighbours, []);
+  }
 });
 
 for (const [weights, shares] of [
@@ -214,7 +236,7 @@ for (const [weights, shares] of [
     const neighbours = macs.map((mac, index) =>
       neighbour(`10.1.1.${index}`, "eth1", mac),
     );
-    const path = wayTo(CLIENTS, [{ dst: "default", nexthops }], neighbours);
+    const path = wayTo(CLIENTS[4], [{ dst: "default", nexthops }], neighbours);
     t.deepEqual(
       macs.map((mac) => path.hops.filter(({ dmac }) => dmac === mac).length),
       [...shares],
@@ -225,7 +247,7 @@ for (const [weights, shares] of [
 test("resolve() says so when a route has more next hops than a group holds", (t) => {
   const numbers = Array.from({ length: WEIR_HOPS_MAX + 1 }, (_, n) => n + 10);
   const path = wayTo(
-    CLIENTS,
+    CLIENTS[4],
     [
       {
         dst: "default",
@@ -235,7 +257,7 @@ test("resolve() says so when a route has more next hops than a group holds", (t)
     numbers.map((n) => neighbour(`10.1.1.${n}`, "eth1", `02:00:00:00:01:${n}`)),
   );
   t.is(path.hops.length, WEIR_HOPS_MAX);
-  t.deepEqual(path.problems, [{ reason: "tooMany", at: CLIENTS }]);
+  t.deepEqual(path.problems, [{ reason: "tooMany", at: CLIENTS[4] }]);
 });
 
 test("planNeighbours() asks once for each neighbour that the kernel does not keep resolved", (t) => {

@@ -69,6 +69,19 @@ test("set() asks for the path with address and port as host, on a connection of 
   t.is(sockets.size, asked.length, "two checks shared a connection");
 });
 
+for (const type of ["tcp", "http"] as const)
+  test(`set() brings up a server that answers a check by ${type} over IPv6`, async (t) => {
+    const hosts = new Set<string | undefined>();
+    const server = http.createServer((request, response) => {
+      hosts.add(request.headers.host);
+      response.end();
+    });
+    const port = await listen(t, server, "::1");
+    const seen = watch(t, [{ ...target(port, { type }), address: "::1" }]);
+    await until(() => seen.monitor.isUp("server"));
+    t.deepEqual([...hosts], type === "http" ? [`[::1]:${port}`] : []);
+  });
+
 test("set() reads no more of a body than its limit", async (t) => {
   let written = 0;
   const port = await listen(
@@ -317,6 +330,7 @@ function target(
 async function listen(
   t: ExecutionContext,
   server: net.Server,
+  address = "127.0.0.1",
 ): Promise<number> {
   const sockets = new Set<net.Socket>();
   server.on("connection", (socket: net.Socket) => {
@@ -329,7 +343,7 @@ async function listen(
     for (const socket of sockets) socket.destroy();
   });
   await new Promise<void>((resolve) =>
-    server.listen(0, "127.0.0.1", () => resolve()),
+    server.listen(0, address, () => resolve()),
   );
   return portOf(server);
 }

@@ -2,12 +2,8 @@
 import { isDeepStrictEqual } from "node:util";
 import test from "ava";
 import fc from "fast-check";
-import type { Cluster } from "../../src/model.ts";
 import {
   type DataplaneState,
-  desiredRoutes,
-  desiredState,
-  type Knowledge,
   numbersFor,
   realServerId,
 } from "../../src/node/desired.ts";
@@ -15,89 +11,9 @@ import { assignNumbers } from "../../src/node/numbers.ts";
 import { Placement } from "../../src/node/placement.ts";
 import { type Action, plan } from "../../src/node/plan.ts";
 import { ScheduleCache } from "../../src/node/schedule.ts";
-import { egressOf, EGRESS_CLIENTS } from "../../src/node/words.ts";
+import { clusterOf, desire, EMPTY, HOP } from "./desired-state.ts";
 
-const EMPTY: DataplaneState = {
-  node: undefined,
-  services: new Map(),
-  realServers: new Map(),
-  egress: new Map(),
-  prefixes: new Map(),
-};
-const NODE = {
-  name: "d1",
-  origin: 1,
-  interfaces: ["eth1"],
-  pool: { address: "10.200.0.0", length: 28 },
-  ports: { min: 1024, max: 65535 },
-  routing: {
-    backend: "gobgp",
-    socket: "/run/gobgpd.sock",
-    asn: 65001,
-    routerId: "10.1.1.2",
-    listen: [],
-    neighbors: [],
-  },
-} as const;
-const HOP = {
-  dmac: "02:00:00:00:00:01",
-  smac: "02:00:00:00:00:02",
-  ifindex: 2,
-  vlan: 0,
-  mtu: 1500,
-};
 const SPACE = { what: "real server", limit: "real_servers", capacity: 4 };
-
-/** One service for each list of server addresses: 192.0.2.1, .2 and so on. */
-function clusterOf(...services: readonly (readonly string[])[]): Cluster {
-  return {
-    name: "rack",
-    aggregate: { address: "10.200.0.0", length: 24 },
-    limits: { sessions: 1000, services: 4, realServers: 8 },
-    bus: { servers: [] },
-    nodes: [NODE],
-    services: services.map((addresses, i) => ({
-      name: `service${i}`,
-      vip: `192.0.2.${i + 1}`,
-      port: 80,
-      protocol: "tcp",
-      scheduler: "rr",
-      timeouts: {
-        handshakeMs: 1,
-        establishedMs: 2,
-        closedMs: 3,
-        resetMs: 4,
-      },
-      health: {
-        type: "tcp",
-        path: "/",
-        intervalMs: 1,
-        timeoutMs: 1,
-        rise: 1,
-        fall: 1,
-      },
-      sync: { policy: "immediate" },
-      servers: addresses.map((address) => ({ address, port: 80, weight: 1 })),
-    })),
-  };
-}
-
-function desire(
-  cluster: Cluster,
-  observed: DataplaneState = EMPTY,
-  knowledge: Partial<Knowledge> = {},
-): DataplaneState {
-  const retired = knowledge.retired ?? new Map();
-  return desiredState(cluster, NODE, {
-    numbers: numbersFor(cluster, observed, retired),
-    isUp: () => true,
-    groups: new Map(),
-    schedules: new ScheduleCache(),
-    retired,
-    allocation: { pool: NODE.pool, ports: NODE.ports, lookups: false },
-    ...knowledge,
-  });
-}
 
 /** What the maps hold after the actions. */
 function after(
@@ -145,9 +61,12 @@ function after(
   return { node, services, realServers, egress, prefixes };
 }
 
-const addresses = fc.uniqueArray(
-  fc.integer({ min: 1, max: 4 }).map((i) => `10.3.0.${i}`),
-  { maxLength: 2 },
+/** Of one family: where they are another one's in the next config, their service moves to the other table. */
+const addresses = fc.constantFrom("10.3.0.", "2001:db8:3::").chain((network) =>
+  fc.uniqueArray(
+    fc.integer({ min: 1, max: 4 }).map((i) => `${network}${i}`),
+    { maxLength: 2 },
+  ),
 );
 const clusters = fc
   .array(addresses, { maxLength: 3 })
@@ -202,77 +121,28 @@ test("numbersFor() keeps the numbers of what stays", (t) => {
   t.is(numberOf(first, "10.3.0.4"), 0, "a free number was not used again");
 });
 
-test("desiredState() keeps the slot and the way out of a removed real server that sessions use", (t) => {
-  const observed = desire(clusterOf(["10.3.0.1"]));
-  const slot = observed.realServers.get(0);
-  t.truthy(slot);
-  if (slot === undefined) return;
-  const desired = desire(clusterOf(["10.3.0.2"]), observed, {
-    retired: new Map([[0, slot]]),
-    groups: new Map([["10.3.0.1", { hops: [HOP] }]]),
-  });
-  t.deepEqual(desired.realServers.get(0), slot);
-  t.deepEqual(desired.egress.get(egressOf(0)), { hops: [HOP] });
-  t.is(desired.realServers.get(1)?.address, "10.3.0.2");
+test("plan() takes a service out before its sessions move to the other table", (t) => {
+  const before = desire(clusterOf(["10.3.0.1"]));
+  const after = desire(clusterOf(["2001:db8:3::1"]), before);
+  const kinds = plan(after, before).map(({ kind }) => kind);
   t.deepEqual(
-    [...(desired.services.values().next().value?.schedule ?? [])],
-    [1],
-    "a removed real server takes new sessions",
+    kinds.filter((kind) => kind.endsWith("Service")),
+    ["dropService", "setService"],
   );
 });
 
-test("desiredState() gives new sessions to healthy real servers only", (t) => {
-  const desired = desire(clusterOf(["10.3.0.1", "10.3.0.2"]), EMPTY, {
-    isUp: (id) => id.endsWith("10.3.0.2:80"),
-  });
-  t.deepEqual([...(desired.services.get(0)?.schedule ?? [])], [1]);
-});
-
-test("desiredState() leaves ways without hops to the kernel", (t) => {
-  const groups = new Map([
-    ["clients", { hops: [HOP] }],
-    ["10.3.0.1", { hops: [] }],
-  ]);
-  const { egress } = desire(clusterOf(["10.3.0.1"]), EMPTY, { groups });
-  t.deepEqual([...egress.keys()], [EGRESS_CLIENTS]);
-});
-
-test("desiredRoutes() wants a VIP while one of its services has a healthy real server, of any weight", (t) => {
-  const cluster = clusterOf(["10.3.0.1"], ["10.3.0.2"]);
-  const drained = cluster.services.map((service) => ({
-    ...service,
-    servers: service.servers.map((server) => ({ ...server, weight: 0 })),
-  }));
-  const routes = desiredRoutes({ ...cluster, services: drained }, NODE, {
-    isUp: (id) => id.endsWith("10.3.0.2:80"),
-    ready: true,
-  });
-  t.deepEqual(
-    routes.map(({ prefix, kind, wanted }) => [prefix.address, kind, wanted]),
-    [
-      ["192.0.2.1", "vip", false],
-      ["192.0.2.2", "vip", true],
-      ["10.200.0.0", "pool", true],
-      ["10.200.0.0", "aggregate", true],
-    ],
+test("plan() sets a service again that not all packets find", (t) => {
+  const desired = desire(clusterOf(["10.3.0.1"]));
+  const half = new Map(
+    [...desired.services].map(([number, service]) => [
+      number,
+      { ...service, indexed: false },
+    ]),
   );
-});
-
-test("desiredRoutes() wants nothing before the node is ready", (t) => {
-  const routes = desiredRoutes(clusterOf(["10.3.0.1"]), NODE, {
-    isUp: () => true,
-    ready: false,
-  });
-  t.false(routes.some(({ wanted }) => wanted));
-});
-
-test("desiredRoutes() has a pool that is the whole aggregate once", (t) => {
-  const cluster = { ...clusterOf(), aggregate: NODE.pool };
-  const routes = desiredRoutes(cluster, NODE, {
-    isUp: () => true,
-    ready: true,
-  });
-  t.is(routes.length, 1);
+  t.deepEqual(
+    plan(desired, { ...desired, services: half }).map(({ kind }) => kind),
+    ["setService"],
+  );
 });
 
 test("Placement retires what leaves the config until two sweeps have found it idle", (t) => {

@@ -45,13 +45,18 @@ const READY: Facts = {
   managedNeighbours: true,
   gobgpd: { socket: "/run/gobgpd.sock", state: "accepting" },
   forwarding: true,
+  ipv6Forwarding: undefined,
   rpFilterAll: 0,
   acceptLocalAll: 0,
   interfaces: [NIC],
 };
 
 test("evaluate() finds nothing to fix on a machine that is ready", (t) => {
-  for (const facts of [READY, { ...READY, interfaces: [VETH] }]) {
+  for (const facts of [
+    READY,
+    { ...READY, interfaces: [VETH] },
+    { ...READY, ipv6Forwarding: true },
+  ]) {
     const { ok, items } = evaluate(facts);
     t.true(ok);
     t.deepEqual(
@@ -112,6 +117,11 @@ const WRONG: readonly Wrong[] = [
     gobgpd("refusing"),
   ],
   ["ip_forward", "sysctl -w net.ipv4.ip_forward=1", { forwarding: false }],
+  [
+    "ipv6 forwarding",
+    "sysctl -w net.ipv6.conf.all.forwarding=1",
+    { ipv6Forwarding: false },
+  ],
   ["interface", "./weir preflight --interface NAME", { interfaces: [] }],
   [
     "eth9",

@@ -87,6 +87,27 @@ test("decodeRoutes() reads one way, several ways and none", (t) => {
   ]);
 });
 
+test("decodeRoutes() reads IPv6 routes, and knows those for some senders only", (t) => {
+  const answer: unknown = JSON.parse(
+    `[{"type":"unicast","dst":"default","from":"2001:db8:77::/64","gateway":"fe80::a","dev":"e0","protocol":"boot","scope":"global","metric":9,"flags":[],"pref":"medium"},
+      {"type":"unicast","dst":"default","protocol":"boot","scope":"global","metric":50,"flags":[],"pref":"medium","nexthops":[{"gateway":"fe80::9","dev":"e0","weight":1,"flags":[]},{"gateway":"2001:db8:1::3","dev":"e0","weight":3,"flags":[]}]},
+      {"type":"blackhole","dst":"2001:db8:9::1","dev":"lo","protocol":"87","metric":1024,"flags":[],"pref":"medium"}]`,
+  );
+  const hop = { device: "e0", tunnelled: false };
+  t.like(decodeRoutes(answer), [
+    { special: true, metric: 9 },
+    {
+      special: false,
+      metric: 50,
+      nexthops: [
+        { gateway: "fe80::9", weight: 1, ...hop },
+        { gateway: "2001:db8:1::3", weight: 3, ...hop },
+      ],
+    },
+    { type: "blackhole" },
+  ]);
+});
+
 test("decodeLinks(), decodeNeighbours() and decodeRoutes() refuse other shapes", (t) => {
   for (const decode of [decodeLinks, decodeNeighbours, decodeRoutes])
     for (const answer of [undefined, null, {}, "", [1], [[]]])
@@ -117,6 +138,10 @@ test("decodeNeighbourEvent() reads a neighbour that came, changed or went", (t) 
   t.deepEqual(
     decodeNeighbourEvent("[NEIGH]10.0.0.3 dev e0 managed INCOMPLETE "),
     { ...name, deleted: false },
+  );
+  t.deepEqual(
+    decodeNeighbourEvent(`[NEIGH]fe80::5 dev e0 lladdr ${mac} router STALE `),
+    { address: "fe80::5", device: "e0", mac, deleted: false },
   );
   t.is(
     decodeNeighbourEvent("[ROUTE]10.9.0.0/16 via 10.0.0.2 dev e0 "),

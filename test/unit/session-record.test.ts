@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import test from "ava";
+import { addressBytes } from "../../src/model.ts";
 import * as layout from "../../src/node/layout.ts";
 import type { SessionNames } from "../../src/node/session-record.ts";
 import { readSession } from "../../src/node/session-record.ts";
@@ -28,6 +29,50 @@ test("readSession() names the four ends of a session", (t) => {
     origin: "d1",
     generation: 7n,
   });
+});
+
+test("readSession() reads a wide record, whose IPv4 addresses are mapped", (t) => {
+  const { head, truth } = record({});
+  const { key, ...entry } = truth.entry;
+  const address = (text: string) => ({ word: addressBytes(text) });
+  const wide: layout.WeirRecord6 = {
+    head,
+    truth: {
+      ...truth,
+      entry: {
+        ...entry,
+        key: {
+          ...key,
+          saddr: address("10.3.1.2"),
+          daddr: address("10.200.0.1"),
+        },
+        new_saddr: address("2001:db8::10"),
+        new_daddr: address("2001:db8:1::2"),
+      },
+    },
+  };
+  t.like(readSession(wide, NAMES, BigInt(NOW)), {
+    client: { address: "2001:db8:1::2", port: 40000 },
+    virtual: { address: "2001:db8::10", port: 80 },
+    local: { address: "10.200.0.1", port: 1024 },
+    real: { address: "10.3.1.2", port: 8080 },
+    service: "web",
+    state: "established",
+  });
+});
+
+test("readSession() calls a UDP session unanswered before it is established", (t) => {
+  const udp = (state: number) => {
+    const one = record({ state });
+    const { entry } = one.truth;
+    const key = { ...entry.key, proto: 17 };
+    const truth = { ...one.truth, entry: { ...entry, key } };
+    return readSession({ ...one, truth }, NAMES, BigInt(NOW));
+  };
+  const fresh = udp(layout.WEIR_SYN);
+  t.like(fresh, { protocol: "udp", state: "unanswered" });
+  t.is(fresh.expiresInMs, 60_000 * 1.25 + msOf(5 * 954));
+  t.is(udp(layout.WEIR_ESTABLISHED).state, "established");
 });
 
 test("readSession() reads state and flags from the head", (t) => {

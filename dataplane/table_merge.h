@@ -151,7 +151,7 @@ static bool weir_revives(const struct outbound_ref *held, struct weir_truth *tru
 			 __u32 now)
 {
 	struct weir_truth known = *held->slot;
-	__u32 timeout;
+	__u32 timeout, told = truth->entry.seen;
 
 	known.changed = truth->changed;
 	known.synced = truth->synced;
@@ -160,6 +160,9 @@ static bool weir_revives(const struct outbound_ref *held, struct weir_truth *tru
 	timeout = weir_timeout(weir_timeouts_of(weir_backend_of(&truth->entry)->real),
 			       WEIR_HEAD_STATE(*head),
 			       weir_reset_counts(truth->reset, truth->entry.seen));
+	/* The peers know it as of the record: what is remembered beyond that is due. */
+	if ((__s32)(truth->entry.seen - told) >= (__s32)(timeout / 4))
+		truth->synced = truth->changed - 1;
 	return weir_idle_ticks(now, truth->entry.seen, truth->reset) <= weir_idle_limit(timeout);
 }
 

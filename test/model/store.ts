@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Where a model table keeps its sessions: by key, by client key, and by position. */
-import { clientKeyOf, type Key, nameOf, type Session } from "./session.ts";
+import {
+  clientKeyOf,
+  isWide,
+  type Key,
+  nameOf,
+  type Session,
+} from "./session.ts";
 
 export type Entry = {
   session: Session;
@@ -23,8 +29,9 @@ export class Store {
     this.positions = positions;
   }
 
-  get(key: Key): Entry | undefined {
-    return this.#byKey.get(nameOf(key));
+  /** The narrow and the wide table may each have a session of one key. */
+  get(key: Key, wide: boolean): Entry | undefined {
+    return this.#byKey.get(placeOf(key, wide));
   }
 
   /** Undefined: full. */
@@ -38,7 +45,7 @@ export class Store {
       heldUntil: undefined,
       position,
     };
-    this.#byKey.set(nameOf(session.key), entry);
+    this.#byKey.set(placeOf(session.key, isWide(session)), entry);
     this.#byPosition.set(position, entry);
     this.#link(entry);
     return entry;
@@ -53,7 +60,7 @@ export class Store {
 
   remove(entry: Entry): void {
     this.#unlink(entry);
-    this.#byKey.delete(nameOf(entry.session.key));
+    this.#byKey.delete(placeOf(entry.session.key, isWide(entry.session)));
     this.#byPosition.delete(entry.position);
   }
 
@@ -91,4 +98,8 @@ export class Store {
     entries?.delete(entry);
     if (entries?.size === 0) this.#byClient.delete(name);
   }
+}
+
+function placeOf(key: Key, wide: boolean): string {
+  return `${wide ? "wide" : "narrow"} ${nameOf(key)}`;
 }

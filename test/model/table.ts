@@ -124,7 +124,7 @@ export class ModelTable implements SessionTable {
   #mergeOne(record: Session): Outcome {
     if (record.generation > this.#generation)
       this.#generation = record.generation;
-    const entry = this.#store.get(record.key);
+    const entry = this.#store.get(record.key, isWide(record));
     if (entry === undefined)
       return this.#store.insert(record) ? "inserted" : "full";
     const before = entry.session;
@@ -142,8 +142,7 @@ export class ModelTable implements SessionTable {
       return "unchanged";
     this.#store.replace(entry, joined);
     entry.heldUntil = undefined;
-    // The peers know it as of the record, whatever this table remembers beyond that.
-    entry.told = Math.max(record.seen, record.changed);
+    entry.told = record.seen;
     entry.untold = false;
     return "replaced";
   }
@@ -201,16 +200,19 @@ export class ModelTable implements SessionTable {
 
   async find(keys: Keys): Promise<Records> {
     const found = decodeKeys(keys).flatMap(({ key, direction, wide }) => {
-      const session = direction === INBOUND ? this.named(key) : this.get(key);
-      return session === undefined || isWide(session) !== wide ? [] : [session];
+      const entry = this.#store.get(key, wide);
+      const session =
+        direction === INBOUND
+          ? this.named(key)
+          : entry && isLive(entry) && entry.session;
+      return session && isWide(session) === wide ? [session] : [];
     });
     return encodeAll(found, this.now());
   }
 
-  /** The session of an outbound key. */
+  /** The session of an outbound key, of the narrow table if both have one. */
   get(key: Key): Session | undefined {
-    const entry = this.#store.get(key);
-    return entry !== undefined && isLive(entry) ? entry.session : undefined;
+    return this.#heldBy(key).find(isLive)?.session;
   }
 
   /** The session that the index names for a client key. */
@@ -233,7 +235,11 @@ export class ModelTable implements SessionTable {
 
   /** Is this LIP:port toward this real server taken, be it by a session that has expired? */
   isTaken(key: Key): boolean {
-    return this.#store.get(key) !== undefined;
+    return this.#heldBy(key).length > 0;
+  }
+
+  #heldBy(key: Key): readonly Entry[] {
+    return [false, true].flatMap((wide) => this.#store.get(key, wide) ?? []);
   }
 
   /** A hybrid logical clock: this node's time, but above each generation that it has made or seen. */
@@ -245,7 +251,7 @@ export class ModelTable implements SessionTable {
 
   /** Stores what a local packet has made of a session, and tells the listener if `isNews`. False: the table is full. */
   write(session: Session, isNews: boolean): boolean {
-    const held = this.#store.get(session.key);
+    const held = this.#store.get(session.key, isWide(session));
     if (held !== undefined) this.#store.replace(held, session);
     const entry = held ?? this.#store.insert(session);
     if (entry !== undefined && isNews) this.#tell(entry);

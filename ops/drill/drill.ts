@@ -49,7 +49,7 @@ export type Scenario<R extends Run> = {
   /** The numbers that `judge` compares with. */
   readonly bounds: object;
   /** The rack's configuration, where it is not the usual one. */
-  readonly variants?: readonly Variant[];
+  readonly variants?: (transport: Transport) => readonly Variant[];
   /**
    * It is about sessions that the directors share. With `--control` they do not, and each run must fail: of its connections
    * at least `brokenShare` must have been broken by the failure itself. Absent: there is no such control.
@@ -150,7 +150,7 @@ export async function runDrill<R extends Run>(
   try {
     progress.step(`deploying the rack (seed ${seed})`);
     const variants: readonly Variant[] = [
-      ...(scenario.variants ?? []),
+      ...(scenario.variants?.(options) ?? []),
       ...(control ? (["sync-off"] as const) : []),
     ];
     await withRack({ name, variants }, async (rack) => {

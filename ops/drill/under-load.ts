@@ -3,7 +3,7 @@
 
 import { LabError } from "../lab/errors.ts";
 import type { Variant } from "../lab/rack.ts";
-import type { Attempt, Scenario, Scene } from "./drill.ts";
+import type { Attempt, Scenario, Scene, Transport } from "./drill.ts";
 import {
   BOUNDS,
   judge,
@@ -20,7 +20,7 @@ export type Script = {
   readonly name: string;
   /** For the help: what happens, in one line or two. */
   readonly about: readonly string[];
-  readonly variants?: readonly Variant[];
+  readonly variants?: (transport: Transport) => readonly Variant[];
   /** How much of what the run must have to show anything. */
   readonly evidence?: Minimums;
   /** Of the connections, that must break when the directors share no sessions. */
@@ -32,7 +32,7 @@ export type LoadScenario = Scenario<LoadRun> & Pick<Script, "about">;
 
 /** The rack is whole again when all directors announce and have all real servers. */
 export function underLoad(script: Script): LoadScenario {
-  const { name, about, variants = [], evidence = {} } = script;
+  const { name, about, variants = () => [], evidence = {} } = script;
   return {
     name,
     about,

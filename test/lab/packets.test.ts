@@ -50,11 +50,11 @@ const TRACE_PORT = 44_000;
 const NO_SERVICE_PORT = 81;
 
 const TCP_BYTES_MIN = 5e6;
-const UDP = ["--udp", "--bandwidth", "20M", "--length"];
+const UDP = ["--udp", "--bandwidth", "4M", "--length"];
 const WHOLE = "1400";
 const FRAGMENTED = "8000";
-/** What 20 Mbit/s make in a second is 2.5 MB; the last of it may be on its way when iperf3 stops counting. */
-const UDP_BYTES_MIN = 2e6;
+/** Of 0.5 MB in a second: on a busy machine the receiver loses datagrams. That none is lost for another reason is shown below. */
+const UDP_BYTES_MIN = 0.25e6;
 
 /** About 1,500 bytes of packet, about multiples of a fragment, and others. */
 const SIZES = [

@@ -98,10 +98,8 @@ for (const host of ["127.0.0.1", "::1"])
     const datagrams = found.map((one) => one.datagrams);
     const sum = datagrams.reduce((total, one) => total + one, 0);
     // The server may not have listened yet, or one is still on its way.
-    t.true(
-      sum <= count && sum > 0.9 * count,
-      `${sum} of ${count} were counted`,
-    );
+    const about = 2 * found.length;
+    t.true(Math.abs(sum - count) <= about, `${sum} of ${count} were counted`);
     t.true(found.every(({ bytesVerified }) => bytesVerified > 0));
   });
 
@@ -117,14 +115,15 @@ test("streams count lost datagrams, which break nothing", async (t) => {
     ["open 5 1000", "storm 20"],
     ({ complete }) => complete >= 20,
   );
-  const lasting = found.filter(({ brief }) => !brief);
-  t.true(lasting.every(({ outcome }) => outcome === "complete"));
+  t.true(found.every(({ outcome }) => outcome === "complete"));
+  const dropped = lost.client + lost.server;
+  const counted = found.reduce((sum, one) => sum + one.datagramsLost, 0);
+  // An answer to the end that comes too late is nobody's loss; one before anybody listened is.
+  const about = 2 * found.length;
+  t.true(dropped > about, "too few were dropped to say anything");
   t.true(
-    lasting.every(({ datagrams, datagramsLost }) => {
-      const share = datagramsLost / datagrams;
-      return share > 0.15 && share < 0.45;
-    }),
-    "it is not about a third",
+    Math.abs(counted - dropped) <= about,
+    `${counted} were counted, ${dropped} dropped`,
   );
 });
 

@@ -12,7 +12,7 @@ export const ISOLATED_RETURN = underLoad({
     `a director is cut off from routers and bus, but lives, for ${ISOLATED_MS / 1000} s: longer than the`,
     "sessions' timeouts. Then it is back, and closes nothing",
   ],
-  variants: ["short-timeouts"],
+  variants: () => ["short-timeouts"],
   brokenWithoutSync: 0.25,
   evidence: { forgotten: 0.5 },
   play: async (stage) => {

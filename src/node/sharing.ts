@@ -51,6 +51,7 @@ export class Sharing {
   /** @throws BusError if this node's nats-server cannot be started. */
   static async start(options: SharingOptions): Promise<Sharing> {
     const { cluster, node, stateDir, log } = options;
+    let sharing: Sharing | undefined;
     const server =
       cluster.bus.servers.length > 0 || node.bus === undefined
         ? undefined
@@ -61,9 +62,11 @@ export class Sharing {
             peers: othersOf(cluster, node).flatMap(({ bus }) => bus ?? []),
             tls: cluster.bus.tls,
             directory: join(stateDir, "nats"),
+            isPeerMissing: () => sharing?.flags.weakExpiry ?? false,
             log,
           });
-    return new Sharing(options, server);
+    sharing = new Sharing(options, server);
+    return sharing;
   }
 
   private constructor(options: SharingOptions, server: NatsServer | undefined) {

@@ -22,8 +22,9 @@ export function natsUrl({ address, clientPort }: NodeBus): string {
 }
 
 /**
- * The text of nats-server's config file, for 2.9 and later. A frozen peer is noticed within 6 s: two pings of 2 s that are not
- * answered, or a write that takes 2 s (the defaults are 4 min and 10 s).
+ * The text of nats-server's config file, for 2.9 and later. A peer that is gone is noticed within 6 s by a server that has
+ * nothing to say: two pings of 2 s that are not answered; and 2 s after its send buffer is full (the defaults are 4 min and
+ * 10 s). In between, dead-routes.ts does.
  */
 export function renderNatsConfig(config: NatsConfig): string {
   const { self, tls } = config;

@@ -12,6 +12,7 @@ import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { BusError } from "../errors.ts";
 import type { Log } from "../log.ts";
+import { endDeadRoutes } from "./dead-routes.ts";
 import { natsUrl, renderNatsConfig } from "./nats-config.ts";
 import type { NatsConfig } from "./nats-config.ts";
 import { NatsProcess } from "./nats-process.ts";
@@ -35,6 +36,8 @@ export type NatsServerOptions = Omit<NatsConfig, "directory"> & {
   /** Of this node alone, made if need be: config, process id and log of the server. Absolute. */
   readonly directory: string;
   readonly log: Log;
+  /** Is there a node that should be heard and is not? Then its route may be dead. */
+  readonly isPeerMissing?: () => boolean;
   /** Between looks at its monitoring, in milliseconds; for tests. */
   readonly lookMs?: number;
 };
@@ -50,6 +53,8 @@ export type NatsServerStatus = {
   /** Servers of other nodes that it is connected to. */
   readonly routes: number;
   readonly slowConsumers: number;
+  /** Dead connections to other servers that were ended, since this agent runs. */
+  readonly deadRoutes: number;
   readonly lastError: string | undefined;
 };
 
@@ -63,6 +68,7 @@ export class NatsServer {
   #process: NatsProcess | undefined;
   #vitals: Vitals | undefined;
   #restarts = 0;
+  #deadRoutes = 0;
   #lastError: string | undefined;
   #supervision: Promise<void> = Promise.resolve();
 
@@ -93,6 +99,7 @@ export class NatsServer {
       restarts: this.#restarts,
       routes: this.#vitals?.routes ?? 0,
       slowConsumers: this.#vitals?.slowConsumers ?? 0,
+      deadRoutes: this.#deadRoutes,
       lastError: this.#lastError,
     };
   }
@@ -181,9 +188,25 @@ export class NatsServer {
       }
       this.#vitals = await watched.vitals();
       unanswered = this.#vitals === undefined ? unanswered + 1 : 0;
+      if (this.#options.isPeerMissing?.() === true) await this.#endDeadRoutes();
     }
     await watched.kill();
     this.#lose("frozen");
+  }
+
+  async #endDeadRoutes(): Promise<void> {
+    const { self, log } = this.#options;
+    try {
+      for (const route of await endDeadRoutes(self)) {
+        this.#deadRoutes++;
+        log.warn("a dead route has been ended", {
+          event: "deadRoute",
+          ...route,
+        });
+      }
+    } catch (error) {
+      log.warn("cannot end dead routes", { op: "endDeadRoutes", error });
+    }
   }
 
   #lose(reason: "died" | "frozen"): void {

@@ -11,12 +11,19 @@ import type { Sandbox } from "../sandbox.ts";
 import {
   type Ends,
   type Family,
+  firstFragment,
   type FrameKind,
   packet,
   tooBig,
 } from "./frames.ts";
 import { Machine, type Timed } from "./machine.ts";
-import { ADDRESSES, CREATED_PORT, FILLED_PORT, UDP_PORT } from "./place.ts";
+import {
+  ADDRESSES,
+  CREATED_PORT,
+  FILLED_PORT,
+  PORTS,
+  UDP_PORT,
+} from "./place.ts";
 
 /** Sessions of each family; K is 1024 here. */
 const SIZES = [1_024, 65_536, 1_048_576, 8_388_608] as const;
@@ -68,8 +75,10 @@ type Subject = {
   readonly family: Family;
   readonly program: string;
   readonly kind: FrameKind;
-  /** Random ones of so many; 0: each packet is a new session's. */
+  /** Random ones of so many; 0: each packet is of another one. */
   readonly flows: number;
+  /** How often in one measurement. */
+  readonly packets: number;
   readonly verdict: number;
   /** Whose net time it is compared with, by name. */
   readonly floor?: string;
@@ -158,7 +167,7 @@ async function fill(
 
 function subjectsOf(family: Family, sessions: number): readonly Subject[] {
   const inbound = packet(endsOf(family, FILLED_PORT), "source");
-  const of = { family, flows: sessions, verdict: XDP_TX };
+  const of = { family, flows: sessions, packets: PACKETS, verdict: XDP_TX };
   const hit = { ...of, program: "weir", verdict: XDP_REDIRECT, floor: LOOKUP };
   const some: readonly Subject[] = [
     { ...of, name: "wrapper", program: "nothing", kind: inbound },
@@ -187,12 +196,14 @@ function subjectsOf(family: Family, sessions: number): readonly Subject[] {
       program: `create_hash${family}`,
       kind: created,
       flows: 0,
+      packets: CREATED,
     },
     {
       ...hit,
       name: "session created, with its record",
       kind: created,
       flows: 0,
+      packets: CREATED,
       floor: KERNEL_CREATE,
     },
     {
@@ -208,21 +219,23 @@ function subjectsOf(family: Family, sessions: number): readonly Subject[] {
     },
     {
       ...hit,
-      name: "ICMP error",
+      name: "ICMP error, of one session",
+      flows: 1,
       kind: tooBig(ADDRESSES[family].router, {
         ...endsOf(family, FILLED_PORT),
         source: ADDRESSES[family].vip,
         sport: FILLED_PORT,
         target: ADDRESSES[family].client,
-        dport: 0,
+        dport: PORTS.min,
       }),
     },
     ...(family === 4
       ? [
           {
-            ...few,
-            name: "first fragment of 1 K UDP flows",
-            kind: packet(endsOf(4, UDP_PORT), "source", { fragment: true }),
+            ...hit,
+            name: "first fragment of a UDP datagram",
+            kind: firstFragment({ ...endsOf(4, UDP_PORT), sport: PORTS.min }),
+            flows: 0,
           },
         ]
       : []),
@@ -237,31 +250,31 @@ async function measure(
 ): Promise<readonly FastpathRow[]> {
   const subjects = FAMILIES.flatMap((family) => subjectsOf(family, sessions));
   const gross = new Map<Subject, number[]>(subjects.map((one) => [one, []]));
-  let first = sessions;
   await machine.begin(sessions);
   // The first round warms up.
   for (let round = 0; round <= rounds; round++) {
     progress.live(`${sessions} sessions: round ${round} of ${rounds}`);
     for (const subject of subjects) {
-      const repeat = subject.flows === 0 ? CREATED : PACKETS;
-      const timed = await machine.time(subject.program, subject.kind, repeat, {
-        flows: subject.flows,
+      const { program, kind, packets, flows } = subject;
+      const first = sessions + round * packets;
+      const timed = await machine.time(program, kind, packets, {
+        flows,
         first,
       });
-      check(subject, timed, repeat);
+      check(subject, timed);
       if (round > 0) gross.get(subject)?.push(timed.ns);
     }
-    first += CREATED;
   }
   return subjects.map((subject) => rowOf(subject, sessions, gross));
 }
 
-function check(subject: Subject, timed: Timed, repeat: number): void {
-  const { name, program, verdict } = subject;
-  const forwarded = program === "weir" && verdict === XDP_REDIRECT ? repeat : 0;
+function check(subject: Subject, timed: Timed): void {
+  const { name, program, packets, verdict } = subject;
+  const forwarded =
+    program === "weir" && verdict === XDP_REDIRECT ? packets : 0;
   if (timed.verdict !== verdict || timed.forwarded !== forwarded)
     throw new LabError(
-      `Cannot time ${name}: not all of ${repeat} packets had it: ${JSON.stringify(timed)}`,
+      `Cannot time ${name}: not all of ${packets} packets had it: ${JSON.stringify(timed)}`,
     );
 }
 

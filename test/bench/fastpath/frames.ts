@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/** The frames of `./weir bench fastpath`. Checksums are zero: the director corrects them by differences, and looks at none. */
+/**
+ * The frames of `./weir bench fastpath`. Checksums are zero, but for that of an ICMP error: the director corrects the others by
+ * differences, and looks at none of them.
+ */
 import { addressBytes } from "../../../src/model.ts";
 
 export type Family = 4 | 6;
@@ -39,14 +42,27 @@ const MORE_FRAGMENTS = 0x2000;
 export function packet(
   ends: Ends,
   varying: "source" | "target",
-  { syn = false, fragment = false } = {},
+  { syn = false } = {},
 ): FrameKind {
   const bytes = new Uint8Array(FRAME_BYTES);
-  putPacket(bytes, ETHERNET, ends, { syn, fragment });
+  putPacket(bytes, ETHERNET, ends, { syn, fragment: false });
   return { bytes, ...variation(ends, ETHERNET, varying) };
 }
 
-/** What a router says of a packet of `ends`, to its source: it was too big. Flows differ in the packet's target. */
+/** The first fragment of an IPv4 datagram; each number stands for another datagram: source address, and identification. */
+export function firstFragment(ends: Ends): FrameKind {
+  const bytes = new Uint8Array(FRAME_BYTES);
+  putPacket(bytes, ETHERNET, ends, { syn: false, fragment: true });
+  // All but the last one carry a multiple of 8 bytes.
+  new DataView(bytes.buffer).setUint16(ETHERNET + 2, HEADER_BYTES[4] + 88);
+  return {
+    bytes,
+    ...variation(ends, ETHERNET, "source"),
+    portAt: ETHERNET + 4,
+  };
+}
+
+/** What a router says of a packet of `ends`, to its source: it was too big. Its checksum is right for this one flow. */
 export function tooBig(router: string, ends: Ends): FrameKind {
   const bytes = new Uint8Array(FRAME_BYTES);
   const { family, source } = ends;
@@ -56,6 +72,9 @@ export function tooBig(router: string, ends: Ends): FrameKind {
   bytes.set(family === 4 ? [3, 4] : [2, 0], message);
   bytes.set([1280 >> 8, 1280 & 0xff], message + 6);
   putPacket(bytes, message + 8, ends, { syn: false, fragment: false });
+  const pseudo = family === 4 ? 0 : pseudoSum(bytes, message);
+  const sum = pseudo + sumOf(bytes.subarray(message));
+  new DataView(bytes.buffer).setUint16(message + 2, ~folded(sum));
   return { bytes, ...variation(ends, message + 8, "target") };
 }
 
@@ -74,6 +93,25 @@ function variation(
     portAt,
     address: new DataView(addressBytes(address).buffer).getUint32(12),
   };
+}
+
+/** Of the IPv6 header in front of the message (RFC 8200 section 8.1). */
+function pseudoSum(bytes: Uint8Array, message: number): number {
+  const addresses = bytes.subarray(message - 32, message);
+  return sumOf(addresses) + PROTOCOLS.icmp6 + (bytes.length - message);
+}
+
+/** Of 16-bit words (RFC 1071), not folded yet. */
+function sumOf(bytes: Uint8Array): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  let sum = 0;
+  for (let at = 0; at < bytes.length; at += 2) sum += view.getUint16(at);
+  return sum;
+}
+
+function folded(sum: number): number {
+  const once = (sum & 0xffff) + (sum >>> 16);
+  return (once & 0xffff) + (once >>> 16);
 }
 
 function putPacket(

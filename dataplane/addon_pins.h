@@ -20,6 +20,7 @@
 #include "addon_call.h"
 #include "addon_clock.h"
 #include "addon_state.h"
+#include "table_words.h"
 
 #define MAP_NAME_BYTES 64
 #define LOG_TAIL_BYTES 8192 /* of libbpf's messages: the verifier says last what is wrong */
@@ -268,9 +269,9 @@ static bool set_constants(struct call *call, struct bpf_object *object,
 			  const struct weir_layout *layout, __u32 cpus)
 {
 	const __u64 jiffy = jiffy_ns();
+	__u64 secret[WEIR_SECRET_MAX];
 	const struct constant constants[] = {
-		{"weir_hash_key0", &layout->hash_key[0], sizeof(__u64), NULL},
-		{"weir_hash_key1", &layout->hash_key[1], sizeof(__u64), NULL},
+		{"weir_hash_secret", secret, sizeof(secret), NULL},
 		{"weir_inbound4_buckets", &layout->inbound4_buckets, sizeof(__u32),
 		 "weir_inbound4"},
 		{"weir_outbound4_buckets", &layout->outbound4_buckets, sizeof(__u32),
@@ -288,6 +289,7 @@ static bool set_constants(struct call *call, struct bpf_object *object,
 	__u8 *image;
 	int err;
 
+	weir_make_secret(layout->hash_key, secret);
 	bpf_object__for_each_map(map, object)
 	{
 		const char *suffix = strstr(bpf_map__name(map), ".rodata");

@@ -55,7 +55,7 @@ static __always_inline int weir_group_hop(const struct weir_packet *packet,
 	hops = *(volatile __u32 *)&group->hops;
 	if (!hops || hops > WEIR_HOPS_MAX)
 		return -ENOENT;
-	number = weir_opaque(weir_hop_number(entry, hops));
+	number = hops == 1 ? 0 : weir_opaque(weir_hop_number(entry, hops));
 	if (number >= WEIR_HOPS_MAX)
 		return -ENOENT;
 	*hop = group->hop[number];
@@ -164,16 +164,16 @@ static __always_inline int weir_transmit(struct xdp_md *ctx, struct weir_counter
 	eth = data;
 	if (data + sizeof(*eth) + WEIR_VLAN_TAG > data_end) /* a datagram is longer than that */
 		return weir_drop(&counters->drop_malformed);
-	__builtin_memcpy(eth->h_dest, hop->dmac, ETH_ALEN);
-	__builtin_memcpy(eth->h_source, hop->smac, ETH_ALEN);
+	weir_copy_words(eth->h_dest, hop->dmac, 1);
+	*(__u32 *)(data + sizeof(__u64)) = *(const __u32 *)((const void *)hop + sizeof(__u64));
 	if (hop->vlan) {
 		__be16 *tag = data + sizeof(*eth);
 
-		eth->h_proto = bpf_htons(ETH_P_8021Q);
+		*weir_ethertype(eth) = bpf_htons(ETH_P_8021Q);
 		tag[0] = bpf_htons(hop->vlan & 0x0fff);
 		tag[1] = type;
 	} else {
-		eth->h_proto = type;
+		*weir_ethertype(eth) = type;
 	}
 	if (bpf_redirect_map(&weir_devices, hop->ifindex, 0) != XDP_REDIRECT)
 		return weir_drop(&counters->drop_no_device);

@@ -41,11 +41,10 @@
 #define WEIR_EVENT_MISS      WEIR_EVENT_MISS4
 #endif
 
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#define WEIR_MAPPED 0xffff0000 /* word[2] of an IPv4-mapped address, as it is in memory */
-#else
-#define WEIR_MAPPED 0x0000ffff
-#endif
+#define WEIR_LITTLE_ENDIAN (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+
+/* word[2] of an IPv4-mapped address, as it is in memory */
+#define WEIR_MAPPED (WEIR_LITTLE_ENDIAN ? 0xffff0000 : 0x0000ffff)
 
 static __always_inline struct weir_address weir_map4(__be32 address)
 {

@@ -10,6 +10,7 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 #include "family.h"
+#include "table_words.h"
 
 #define WEIR_PINNED __uint(pinning, LIBBPF_PIN_BY_NAME)
 
@@ -29,8 +30,7 @@
 #endif
 
 /* Constants of one load, set before it from the pinned weir_layout. */
-const volatile __u64 weir_hash_key0 = 0;
-const volatile __u64 weir_hash_key1 = 0;
+const volatile __u64 weir_hash_secret[WEIR_SECRET_MAX] = {};
 const volatile __u32 weir_inbound_buckets = 1;
 const volatile __u32 weir_outbound_buckets = 1;
 const volatile __u64 weir_jiffy_ns = 4000000; /* 1 s / HZ */

@@ -5,6 +5,12 @@
 
 #include "packet.h"
 
+/* As one load or store: struct ethhdr is packed. */
+static __always_inline __be16 *weir_ethertype(struct ethhdr *eth)
+{
+	return (void *)eth + offsetof(struct ethhdr, h_proto);
+}
+
 /* Offset of the layer-3 header behind up to two VLAN tags; 0: the frame ends before. */
 static __always_inline __u32 weir_parse_ethernet(void *data, void *data_end, __be16 *ethertype)
 {
@@ -13,7 +19,7 @@ static __always_inline __u32 weir_parse_ethernet(void *data, void *data_end, __b
 
 	if (data + offset > data_end)
 		return 0;
-	*ethertype = eth->h_proto;
+	*ethertype = *weir_ethertype(eth);
 #pragma unroll
 	for (int i = 0; i < WEIR_VLAN_TAGS_MAX; i++) {
 		if (*ethertype != bpf_htons(ETH_P_8021Q) && *ethertype != bpf_htons(ETH_P_8021AD))
@@ -63,8 +69,7 @@ static __always_inline int weir_parse_transport(struct xdp_md *ctx, struct weir_
 			return weir_refuse(packet, counters, short_of_it);
 		if (tcp->doff < 5)
 			return weir_refuse(packet, counters, &counters->drop_malformed);
-		packet->key.sport = tcp->source;
-		packet->key.dport = tcp->dest;
+		weir_set_ports(&packet->key, *(weir_ports *)tcp);
 		packet->sequence = bpf_ntohl(tcp->seq);
 		packet->acknowledgement = bpf_ntohl(tcp->ack_seq);
 		packet->tcp_flags = ((__u8 *)tcp)[13];
@@ -79,8 +84,7 @@ static __always_inline int weir_parse_transport(struct xdp_md *ctx, struct weir_
 		if (bpf_ntohs(udp->len) < sizeof(*udp) ||
 		    (bpf_ntohs(udp->len) > bytes && !packet->fragment))
 			return weir_refuse(packet, counters, &counters->drop_malformed);
-		packet->key.sport = udp->source;
-		packet->key.dport = udp->dest;
+		weir_set_ports(&packet->key, *(weir_ports *)udp);
 		if (!udp->check && packet->version == 6)
 			return weir_refuse(packet, counters, &counters->drop_udp_checksum);
 		if (!udp->check)
@@ -114,6 +118,12 @@ __noinline int weir_is_source_routed(struct xdp_md *ctx, __u32 at, __u32 end)
 }
 #endif
 
+/* Has the frame so many bytes? Most frames have all of them in one piece. */
+static __always_inline bool weir_frame_holds(struct xdp_md *ctx, __u64 bytes)
+{
+	return bytes <= (__u64)(ctx->data_end - ctx->data) || bytes <= bpf_xdp_get_buff_len(ctx);
+}
+
 static __always_inline int weir_parse_ip4(struct xdp_md *ctx, struct weir_counters *counters,
 					  struct weir_packet *packet, __u64 offset)
 {
@@ -125,15 +135,19 @@ static __always_inline int weir_parse_ip4(struct xdp_md *ctx, struct weir_counte
 		return weir_pass(counters);
 	packet->version = 4;
 	packet->length = bpf_ntohs(ip->tot_len);
+#if WEIR_WIDE
 	packet->key.saddr = weir_ip_of4(ip->saddr);
 	packet->key.daddr = weir_ip_of4(ip->daddr);
+#else
+	weir_copy_words(&packet->key.saddr, &ip->saddr, 1);
+#endif
 	packet->key.proto = ip->protocol;
 	packet->ttl = ip->ttl;
 	packet->whole = !!(ip->frag_off & bpf_htons(WEIR_IP_DF));
 	packet->ip_bytes = ip->ihl * 4;
 
 	if (ip->version != 4 || ip->ihl < 5 || packet->length < packet->ip_bytes ||
-	    packet->length > bpf_xdp_get_buff_len(ctx) - offset)
+	    !weir_frame_holds(ctx, offset + packet->length))
 		return weir_refuse(packet, counters, &counters->drop_malformed);
 	if (ip->frag_off & bpf_htons(WEIR_IP_FRAGMENT)) {
 		packet->fragment = bpf_ntohs(ip->frag_off) & WEIR_IP_FRAGMENT;
@@ -243,8 +257,7 @@ static __always_inline int weir_parse_ip6(struct xdp_md *ctx, struct weir_counte
 	packet->version = 6;
 	length = sizeof(*ip) + bpf_ntohs(ip->payload_len);
 	packet->length = length;
-	__builtin_memcpy(&packet->key.saddr, &ip->saddr, sizeof(ip->saddr));
-	__builtin_memcpy(&packet->key.daddr, &ip->daddr, sizeof(ip->daddr));
+	weir_copy_words(&packet->key.saddr, &ip->saddr, 4); /* both addresses */
 	packet->key.proto = ip->nexthdr;
 	packet->ttl = ip->hop_limit;
 	packet->whole = 1;
@@ -252,7 +265,7 @@ static __always_inline int weir_parse_ip6(struct xdp_md *ctx, struct weir_counte
 
 	/* An IPv4-mapped address is none of the wire's (RFC 4291 section 2.5.5.2): it would be
 	 * taken for the IPv4 one in the tables. */
-	if (ip->version != 6 || length > bpf_xdp_get_buff_len(ctx) - offset ||
+	if (ip->version != 6 || !weir_frame_holds(ctx, offset + length) ||
 	    weir_is_mapped(&packet->key.saddr) || weir_is_mapped(&packet->key.daddr))
 		return weir_refuse(packet, counters, &counters->drop_malformed);
 	if (!weir_is_extension(ip->nexthdr))

@@ -203,7 +203,7 @@ static __always_inline int weir_from_client(struct xdp_md *ctx, struct weir_coun
 {
 	for (int i = 0; i < WEIR_CREATE_TRIES; i++) {
 		__u64 head, supersedes = 0;
-		int error = weir_inbound_read(&packet->key, entry, &head, packet->now);
+		int error = weir_inbound_get(&packet->key, entry, &head, packet->now);
 		int verdict;
 
 		if (error == -EBUSY)
@@ -231,7 +231,7 @@ static __always_inline int weir_from_real(struct xdp_md *ctx, struct weir_counte
 					  struct weir_entry *entry, const __u32 wide_stage)
 {
 	__u64 head;
-	int error = weir_outbound_read(&packet->key, entry, &head, packet->now);
+	int error = weir_outbound_get(&packet->key, entry, &head, packet->now);
 
 	if (error == -EBUSY)
 		return weir_drop(&counters->drop_busy);

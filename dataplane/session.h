@@ -10,8 +10,7 @@
 #include "events.h"
 #include "translate.h"
 
-#define WEIR_HASH_KEY0 weir_hash_key0
-#define WEIR_HASH_KEY1 weir_hash_key1
+#define WEIR_HASH_SECRET weir_hash_secret
 
 #define WEIR_TABLE         inbound
 #define WEIR_KEY           struct weir_key
@@ -52,6 +51,20 @@ static __always_inline void weir_touch(struct weir_entry *slot, const struct wei
 		*(volatile __u32 *)&slot->seen = now;
 }
 
+/* What the fast path needs of an entry: all but the facts, and of the key only the protocol. */
+static __always_inline void weir_copy_rest(struct weir_entry *copy, const struct weir_entry *entry,
+					   const struct weir_key *key)
+{
+	const __u32 facts = WEIR_FACTS((struct weir_entry *)0);
+
+#pragma unroll
+	for (__u32 i = WEIR_KEY_WORDS; i <= offsetof(struct weir_entry, real) / sizeof(weir_word);
+	     i++)
+		if (!(facts >> i & 1))
+			weir_copy_words((weir_word *)copy + i, (const weir_word *)entry + i, 1);
+	copy->key.proto = key->proto;
+}
+
 /* Copies the entry of `key`; `head` is its slot's. Returns as inbound_find(). */
 __noinline int weir_inbound_read(const struct weir_key *key, struct weir_entry *entry, __u64 *head,
 				 __u32 now)
@@ -68,6 +81,22 @@ __noinline int weir_inbound_read(const struct weir_key *key, struct weir_entry *
 	return error;
 }
 
+/* Most packets of open sessions end their search here, without a call. As weir_inbound_read(). */
+static __always_inline int weir_inbound_get(const struct weir_key *key, struct weir_entry *entry,
+					    __u64 *head, __u32 now)
+{
+	struct inbound_ref ref = {};
+
+	if (inbound_glance(key, &ref))
+		return weir_inbound_read(key, entry, head, now);
+	weir_copy_rest(entry, ref.slot, key);
+	if (!inbound_holds(&ref))
+		return weir_inbound_read(key, entry, head, now);
+	weir_touch(ref.slot, entry, now);
+	*head = ref.seen;
+	return 0;
+}
+
 __noinline int weir_outbound_read(const struct weir_key *key, struct weir_entry *entry, __u64 *head,
 				  __u32 now)
 {
@@ -81,6 +110,22 @@ __noinline int weir_outbound_read(const struct weir_key *key, struct weir_entry 
 		weir_touch(&ref.slot->entry, entry, now);
 	*head = ref.seen;
 	return error;
+}
+
+static __always_inline int weir_outbound_get(const struct weir_key *key, struct weir_entry *entry,
+					     __u64 *head, __u32 now)
+{
+	struct outbound_ref ref = {};
+
+	if (outbound_glance(key, &ref))
+		return weir_outbound_read(key, entry, head, now);
+	weir_copy_rest(entry, &ref.slot->entry, key);
+	if (!outbound_holds(&ref))
+		return weir_outbound_read(key, entry, head, now);
+	if (WEIR_HEAD_STATE(ref.seen) != WEIR_HELD)
+		weir_touch(&ref.slot->entry, entry, now);
+	*head = ref.seen;
+	return 0;
 }
 
 static __always_inline bool weir_is_reset(const struct weir_truth *truth)

@@ -49,8 +49,8 @@
  * a BPF_XCHG on the stack (a full barrier, by LSE or by dmb; some 5 ns). That is reasoned from the
  * Arm model, not proven by a run. In C it is an acquire fence.
  *
- * Template by inclusion. The includer defines WEIR_HASH_KEY0 and WEIR_HASH_KEY1 (the 128-bit key of
- * the hash) before the first inclusion, and before each one:
+ * Template by inclusion. The includer defines WEIR_HASH_SECRET (see weir_make_secret()) before the
+ * first inclusion, and before each one:
  *     WEIR_TABLE            inbound            prefix of all names: inbound_find() ...
  *     WEIR_SLOT             struct weir_entry  begins with the key
  *     WEIR_BUCKET           struct weir_inbound_bucket
@@ -69,7 +69,7 @@
 
 static __always_inline __u64 weir_hash_key(const struct weir_key *key)
 {
-	return weir_hash(key, WEIR_KEY_WORDS, WEIR_HASH_KEY0, WEIR_HASH_KEY1);
+	return weir_hash(key, WEIR_KEY_WORDS, WEIR_HASH_SECRET);
 }
 
 #define WEIR_PASTE_EXPANDED(prefix, name) prefix##_##name
@@ -125,28 +125,25 @@ static __always_inline int WEIR_NAME(find_at)(WEIR_BUCKET *bucket, __u32 i,
 static __always_inline int WEIR_NAME(find_in)(WEIR_BUCKET *bucket, const struct weir_key *key,
 					      __u16 fingerprint, WEIR_REF *ref)
 {
+	__u32 slots = weir_match(bucket->head, fingerprint);
 	int missing = -ENOENT;
 
-	/* Most keys live in their preferred slot: its line is fetched beside the heads' line. */
-	weir_load((const __u64 *)((const char *)bucket + (fingerprint & 7) * sizeof(WEIR_SLOT)));
-	WEIR_UNROLL
-	for (int probe = 0; probe < WEIR_PROBES; probe++) {
-		int err = WEIR_NAME(find_at)(bucket, weir_probe(fingerprint, probe), key,
-					     fingerprint, ref);
+	WEIR_ROLLED
+	for (int i = 0; slots && i < WEIR_SLOTS; i++) {
+		int err = WEIR_NAME(find_at)(bucket, weir_lowest(slots) & 7, key, fingerprint, ref);
 
 		if (!err)
 			return 0;
 		if (err == -EBUSY)
 			missing = err;
+		slots &= slots - 1;
 	}
 	return missing;
 }
 
-/* 0 = found, `ref` is set; -ENOENT; -EBUSY = perhaps it is being written at this moment; -EFAULT =
- * the table is smaller than WEIR_TABLE_BUCKETS says (never). */
-static __always_inline int WEIR_NAME(find)(const struct weir_key *key, WEIR_REF *ref)
+/* find(), with the key's hash. */
+static __always_inline int WEIR_NAME(find_by)(const struct weir_key *key, __u64 hash, WEIR_REF *ref)
 {
-	__u64 hash = weir_hash_key(key);
 	__u16 fingerprint = weir_fingerprint(hash);
 	WEIR_BUCKET *bucket = WEIR_TABLE_BUCKET(weir_first_bucket(hash, WEIR_TABLE_BUCKETS));
 	int first, second;
@@ -166,13 +163,22 @@ static __always_inline int WEIR_NAME(find)(const struct weir_key *key, WEIR_REF 
 	return second == -ENOENT ? first : second;
 }
 
+/* 0 = found, `ref` is set; -ENOENT; -EBUSY = perhaps it is being written at this moment; -EFAULT =
+ * the table is smaller than WEIR_TABLE_BUCKETS says (never). */
+static __always_inline int WEIR_NAME(find)(const struct weir_key *key, WEIR_REF *ref)
+{
+	return WEIR_NAME(find_by)(key, weir_hash_key(key), ref);
+}
+
 /* find(), and a copy of the entry, without the rest of a truth, that belongs to one occupant.
  * Returns as find() does; -EBUSY also when the occupant changed twice while it was copied. */
 static __always_inline int WEIR_NAME(read)(const struct weir_key *key, WEIR_REF *ref,
 					   struct weir_entry *copy)
 {
+	__u64 hash = weir_hash_key(key);
+
 	for (int tries = 0; tries < 2; tries++) {
-		int err = WEIR_NAME(find)(key, ref);
+		int err = WEIR_NAME(find_by)(key, hash, ref);
 
 		if (err)
 			return err;
@@ -183,12 +189,48 @@ static __always_inline int WEIR_NAME(read)(const struct weir_key *key, WEIR_REF 
 	return -EBUSY;
 }
 
+/* Has the first bytes of the key's preferred slot, where most keys are, fetched beside the heads.
+ */
+static __always_inline void WEIR_NAME(fetch)(const WEIR_BUCKET *bucket, __u16 fingerprint,
+					     int bytes)
+{
+	const char *slot = (const char *)bucket + weir_preferred(fingerprint) * sizeof(WEIR_SLOT);
+
+	WEIR_UNROLL
+	for (int at = 0; at < bytes; at += WEIR_LINE)
+		weir_load((const __u64 *)(slot + at));
+}
+
+/*
+ * find() for the fast path: looks at both buckets at once, and once only, without a branch that the
+ * CPU could guess wrong. 0; -EAGAIN = there is more to it: find() knows.
+ */
+static __always_inline int WEIR_NAME(glance)(const struct weir_key *key, WEIR_REF *ref)
+{
+	__u64 hash = weir_hash_key(key);
+	__u16 fingerprint = weir_fingerprint(hash);
+	__u32 first = weir_first_bucket(hash, WEIR_TABLE_BUCKETS);
+	__u32 second = weir_second_bucket(hash, WEIR_TABLE_BUCKETS), place;
+	WEIR_BUCKET *bucket = WEIR_TABLE_BUCKET(first), *other = WEIR_TABLE_BUCKET(second);
+
+	if (!bucket || !other)
+		return -EAGAIN;
+	WEIR_NAME(fetch)(bucket, fingerprint, sizeof(struct weir_entry));
+	WEIR_NAME(fetch)(other, fingerprint, sizeof(struct weir_entry));
+	place = weir_match(bucket->head, fingerprint);
+	place = weir_lowest(place | weir_match(other->head, fingerprint) << 8);
+	bucket = WEIR_TABLE_BUCKET(first ^ ((first ^ second) & -(place >> 3)));
+	if (!bucket || WEIR_NAME(find_at)(bucket, place & 7, key, fingerprint, ref))
+		return -EAGAIN;
+	return 0;
+}
+
 /* Makes an empty slot of the bucket BUSY, the preferred one if it is free. False: the bucket is
  * full. */
 static __always_inline bool WEIR_NAME(claim)(WEIR_BUCKET *bucket, __u16 fingerprint,
 					     WEIR_REF *claim)
 {
-	for (int probe = 0; probe < WEIR_PROBES; probe++) {
+	for (int probe = 0; probe < WEIR_SLOTS; probe++) {
 		__u32 i = weir_probe(fingerprint, probe);
 		__u64 old, busy;
 
@@ -243,7 +285,7 @@ static __always_inline int WEIR_NAME(twin_in)(WEIR_BUCKET *bucket, const struct 
 {
 	WEIR_REF twin;
 
-	for (int probe = 0; probe < WEIR_PROBES; probe++) {
+	for (int probe = 0; probe < WEIR_SLOTS; probe++) {
 		__u32 i = weir_probe(fingerprint, probe);
 		int err;
 
@@ -274,6 +316,8 @@ static __always_inline int WEIR_NAME(insert)(const WEIR_SLOT *body, __u16 flags,
 
 	if (!first || !second)
 		return -EFAULT;
+	WEIR_NAME(fetch)(first, fingerprint, sizeof(WEIR_SLOT));
+	WEIR_NAME(fetch)(second, fingerprint, sizeof(WEIR_SLOT));
 	emptier = weir_count_empty(second->head) > weir_count_empty(first->head) ? second : first;
 	if (!WEIR_NAME(claim)(emptier, fingerprint, &claim) &&
 	    !WEIR_NAME(claim)(emptier == first ? second : first, fingerprint, &claim))

@@ -147,12 +147,12 @@ static __u64 weir_hash_session(const struct weir_record *record)
 			said.fact[i] = 1ULL << 32 | (__u32)fact;
 	}
 	/* The same on every node: not the key of this node's tables. */
-	return weir_hash(&said, sizeof(said) / sizeof(__u64), 0, 0);
+	return weir_sip_hash(&said, sizeof(said) / sizeof(__u64), 0, 0);
 }
 
 static __u32 weir_digest_bucket(const struct weir_key *key)
 {
-	return weir_hash(key, WEIR_KEY_WORDS, 0, 0) % WEIR_DIGEST_BUCKETS;
+	return weir_sip_hash(key, WEIR_KEY_WORDS, 0, 0) % WEIR_DIGEST_BUCKETS;
 }
 
 /* Established or half-closed, long unchanged, and far from its end: whatever two nodes know of it
@@ -252,7 +252,7 @@ static void weir_add_sums(__u64 since, struct weir_table_sums *sums)
 		if (word[WEIR_KEY_WORDS] < since)
 			continue;
 		sums->entries++;
-		sums->index += weir_hash(word, WEIR_KEY_WORDS + 1, 0, 0);
+		sums->index += weir_sip_hash(word, WEIR_KEY_WORDS + 1, 0, 0);
 	}
 }
 

@@ -9,8 +9,7 @@
 static struct weir_table weir_inbound, weir_outbound;
 
 /* Both tables have the same. */
-#define WEIR_HASH_KEY0 weir_inbound.hash_key[0]
-#define WEIR_HASH_KEY1 weir_inbound.hash_key[1]
+#define WEIR_HASH_SECRET weir_inbound.secret
 
 #define WEIR_TABLE               inbound
 #define WEIR_SLOT                struct weir_entry

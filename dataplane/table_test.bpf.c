@@ -34,8 +34,7 @@ struct {
 	__type(value, struct test_shared);
 } test_shared SEC(".maps");
 
-#define WEIR_HASH_KEY0 test_constants.hash_key[0]
-#define WEIR_HASH_KEY1 test_constants.hash_key[1]
+#define WEIR_HASH_SECRET test_constants.secret
 
 static __always_inline struct weir_inbound_bucket *test_inbound4_bucket(__u32 index)
 {

@@ -310,7 +310,8 @@ static void prepare(const struct options *options)
 	struct bpf_object *object;
 
 	for (int i = 0; i < 2; i++)
-		test_constants.hash_key[i] = layout.hash_key[i] = test_random(&random);
+		layout.hash_key[i] = test_random(&random);
+	weir_make_secret(layout.hash_key, test_constants.secret);
 	object = load();
 	program_fd = bpf_program__fd(bpf_object__find_program_by_name(object, "table_test"));
 	inbound_fd = bpf_object__find_map_fd_by_name(object, "test_inbound");

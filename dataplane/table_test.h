@@ -91,7 +91,7 @@ struct test_shared {
 
 /* Set before the program is loaded. */
 struct test_constants {
-	__u64 hash_key[2];
+	__u64 secret[WEIR_SECRET_MAX];
 };
 
 static __always_inline __u64 test_mix(__u64 word)

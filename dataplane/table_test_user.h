@@ -51,8 +51,7 @@ static enum test_break test_broken;
 static struct weir_inbound_bucket *test_inbound;
 static struct weir_outbound_bucket *test_outbound;
 
-#define WEIR_HASH_KEY0 test_constants.hash_key[0]
-#define WEIR_HASH_KEY1 test_constants.hash_key[1]
+#define WEIR_HASH_SECRET test_constants.secret
 
 #define WEIR_TABLE               inbound
 #define WEIR_SLOT                struct weir_entry

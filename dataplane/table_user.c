@@ -54,8 +54,8 @@ static int weir_map(int inbound_fd, int outbound_fd, const struct weir_layout *l
 			  offsetof(struct weir_truth, reset), offsetof(struct weir_truth, changed),
 			  offsetof(struct weir_truth, synced)},
 	};
-	memcpy(weir_inbound.hash_key, layout->hash_key, sizeof(layout->hash_key));
-	memcpy(weir_outbound.hash_key, layout->hash_key, sizeof(layout->hash_key));
+	weir_make_secret(layout->hash_key, weir_inbound.secret);
+	weir_make_secret(layout->hash_key, weir_outbound.secret);
 	memset(&weir_sweep_memory, 0, sizeof(weir_sweep_memory));
 
 	err = weir_table_map(&weir_inbound, inbound_fd);

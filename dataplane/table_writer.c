@@ -107,7 +107,7 @@ static void weir_buckets_of(const struct weir_table *table, const struct weir_pl
 	weir_order_loads();
 	for (__u32 i = 0; i < table->key_words; i++)
 		key[i] = ((const volatile weir_word *)place->slot)[i];
-	hash = weir_hash(key, table->key_words, table->hash_key[0], table->hash_key[1]);
+	hash = weir_hash(key, table->key_words, table->secret);
 	*first = weir_first_bucket(hash, table->buckets);
 	*second = weir_second_bucket(hash, table->buckets);
 }
@@ -116,7 +116,7 @@ static void weir_buckets_of(const struct weir_table *table, const struct weir_pl
 static bool weir_claim(const struct weir_table *table, __u32 bucket, __u16 fingerprint,
 		       struct weir_place *claim)
 {
-	for (int probe = 0; probe < WEIR_PROBES; probe++) {
+	for (int probe = 0; probe < WEIR_SLOTS; probe++) {
 		__u32 i = weir_probe(fingerprint, probe);
 		__u64 busy;
 

@@ -18,7 +18,7 @@
 struct weir_table {
 	char *memory; /* bucket 0; NULL = not mapped */
 	size_t length;
-	__u64 hash_key[2];
+	__u64 secret[WEIR_SECRET_MAX];
 	__u32 buckets;
 	__u32 bucket_size;
 	__u32 slot_size;

@@ -58,16 +58,14 @@ static __always_inline int weir_rewrite_header(struct xdp_md *ctx, const struct 
 	if ((void *)(ip + 1) > data_end)
 		return -EINVAL;
 	ip->hop_limit--;
-	__builtin_memcpy(&ip->saddr, &entry->new_saddr, sizeof(ip->saddr));
-	__builtin_memcpy(&ip->daddr, &entry->new_daddr, sizeof(ip->daddr));
+	weir_copy_words(&ip->saddr, &entry->new_saddr, 4); /* both addresses */
 #else
 	struct iphdr *ip = header;
 
 	if ((void *)(ip + 1) > data_end)
 		return -EINVAL;
 	ip->ttl--;
-	ip->saddr = entry->new_saddr;
-	ip->daddr = entry->new_daddr;
+	weir_copy_words(&ip->saddr, &entry->new_saddr, 1); /* both addresses */
 	ip->check = weir_checksum(ip->check, entry->l3_delta);
 #endif
 	return 0;
@@ -94,16 +92,14 @@ static __always_inline int weir_rewrite_transport(struct xdp_md *ctx,
 
 		if ((void *)(tcp + 1) > data_end)
 			return -EINVAL;
-		tcp->source = entry->new_sport;
-		tcp->dest = entry->new_dport;
+		*(weir_ports *)tcp = *(const weir_ports *)&entry->new_sport;
 		tcp->check = weir_checksum(tcp->check, entry->l4_delta);
 	} else {
 		struct udphdr *udp = header;
 
 		if ((void *)(udp + 1) > data_end)
 			return -EINVAL;
-		udp->source = entry->new_sport;
-		udp->dest = entry->new_dport;
+		*(weir_ports *)udp = *(const weir_ports *)&entry->new_sport;
 		/* 0 says that there is none; what comes out as 0 is sent as its other form (RFC
 		 * 768). */
 		if (udp->check)

@@ -20,7 +20,7 @@
 #endif
 
 /* Pins live under /sys/fs/bpf/weir/v<this>. It rises with every change of a layout in this file. */
-#define WEIR_LAYOUT_VERSION 3
+#define WEIR_LAYOUT_VERSION 4
 
 #define WEIR_SLOTS            7  /* slots in a bucket; the eighth line holds the heads */
 #define WEIR_TICK_SHIFT       20 /* ns >> WEIR_TICK_SHIFT = ticks */
@@ -227,7 +227,8 @@ struct weir_layout {
 	__u32 inbound6_buckets;
 	__u32 outbound6_buckets;
 	__u32 services_max;
-	__u64 hash_key[2]; /* of SipHash-1-3; random, so that nobody can aim flows at one bucket */
+	__u64 hash_key[2]; /* random, so that nobody can aim flows at one bucket: weir_make_secret()
+			    */
 	__u64 incarnation; /* when the pins were made, ns since 1970: names one run of a node's
 			      dataplane */
 };
@@ -334,16 +335,18 @@ struct weir_hop {
 	__u32 ifindex;
 	__u16 vlan; /* 802.1Q VLAN identifier; 0 = untagged */
 	__u16 mtu;  /* of the layer-3 packet; 0 = unchecked */
-};
-_Static_assert(sizeof(struct weir_hop) == 20, "");
+	__u32 pad;
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct weir_hop) == 24, "three words");
 
 /* The next hops towards one destination; a flow always uses the same one of `hops`. None = ask the
  * kernel's FIB. */
 struct weir_egress_group {
 	__u32 hops;
+	__u32 pad;
 	struct weir_hop hop[WEIR_HOPS_MAX];
 };
-_Static_assert(sizeof(struct weir_egress_group) == 164, "");
+_Static_assert(sizeof(struct weir_egress_group) == 200, "");
 
 /* Longest-prefix map of the addresses that are weir's: what misses the tables and is within one is
  * never passed on. */

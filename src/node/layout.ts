@@ -14,7 +14,7 @@ import {
 } from "./struct.ts";
 import type { ValueOf } from "./struct.ts";
 
-export const WEIR_LAYOUT_VERSION = 3;
+export const WEIR_LAYOUT_VERSION = 4;
 export const WEIR_SLOTS = 7;
 export const WEIR_TICK_SHIFT = 20;
 export const WEIR_TICKS_PER_SECOND = 954;
@@ -280,7 +280,7 @@ export const weirRealServer = struct(24, {
 });
 export type WeirRealServer = ValueOf<typeof weirRealServer>;
 
-export const weirHop = struct(20, {
+export const weirHop = struct(24, {
   dmac: [0, bytes(6)],
   smac: [6, bytes(6)],
   ifindex: [12, u32],
@@ -289,9 +289,9 @@ export const weirHop = struct(20, {
 });
 export type WeirHop = ValueOf<typeof weirHop>;
 
-export const weirEgressGroup = struct(164, {
+export const weirEgressGroup = struct(200, {
   hops: [0, u32],
-  hop: [4, array(8, weirHop)],
+  hop: [8, array(8, weirHop)],
 });
 export type WeirEgressGroup = ValueOf<typeof weirEgressGroup>;
 

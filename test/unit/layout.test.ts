@@ -207,8 +207,8 @@ test("words.egressGroup keeps the hops in use", (t) => {
   };
   const bytes = encode(words.egressGroup, { hops: [hop] });
   t.is(
-    hex(bytes.subarray(0, 24)),
-    "01000000" + "02000000000a02000000000b" + "04000000" + "0700dc05",
+    hex(bytes.subarray(0, 28)),
+    "0100000000000000" + "02000000000a02000000000b" + "04000000" + "0700dc05",
   );
   t.deepEqual(decode(words.egressGroup, bytes), { hops: [hop] });
   t.throws(

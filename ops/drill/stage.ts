@@ -59,6 +59,8 @@ export class Stage {
   readonly streams: Streams;
   readonly evidence: Record<string, number> = {};
   readonly #stock: readonly (Dialogue | Downloads)[];
+  readonly #injected = new Set<Fault>();
+  /** When the last of them was injected for the first time. */
   #faultMs: number | undefined;
   /** When faults have begun and ended. */
   readonly #changesMs: number[] = [];
@@ -130,7 +132,8 @@ export class Stage {
     await this.streams.mark();
     this.say(fault.what);
     const atMs = await this.faults.inject(fault);
-    this.#faultMs = atMs;
+    if (!this.#injected.has(fault)) this.#faultMs = atMs;
+    this.#injected.add(fault);
     this.#changesMs.push(atMs);
   }
 

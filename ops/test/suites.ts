@@ -162,7 +162,9 @@ function staticChecks({ root, temporary }: Context): readonly Check[] {
 const C_DIRECTORIES = [
   "dataplane",
   "ops/drill/streams",
+  "test/bench/fastpath",
   "test/bench/load",
+  "test/bench/rack",
 ] as const;
 
 /** Ways to break the table's rules that its test must notice. */

@@ -65,8 +65,17 @@ function usageOf(cgroup: string): number {
 }
 
 function runtimeOf(pid: string): number {
-  const [ns = ""] = readFileSync(`/proc/${pid}/schedstat`, "utf8").split(" ");
-  return Number(ns) / 1_000;
+  return scheduleOf(pid).ranUs;
+}
+
+/** Of a process or a thread of the kernel: how long it had a processor, and how long it waited for one. */
+export function scheduleOf(pid: string): {
+  readonly ranUs: number;
+  readonly waitedUs: number;
+} {
+  const stat = readFileSync(`/proc/${pid}/schedstat`, "utf8");
+  const [ranNs = "", waitedNs = ""] = stat.split(" ");
+  return { ranUs: Number(ranNs) / 1_000, waitedUs: Number(waitedNs) / 1_000 };
 }
 
 /** Of all processors, hard and soft. */
@@ -76,7 +85,8 @@ function interruptTime(): number {
   return (((irq ?? 0) + (softirq ?? 0)) / TICKS_PER_SECOND) * 1e6;
 }
 
-function processesNamed(pattern: RegExp): readonly string[] {
+/** Ids. The kernel's threads have names of their own. */
+export function processesNamed(pattern: RegExp): readonly string[] {
   return readdirSync("/proc").filter(
     (pid) => /^\d+$/.test(pid) && pattern.test(nameOf(pid)),
   );

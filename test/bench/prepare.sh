@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # sh -eu prepare.sh: what `./weir bench` needs beside weir: the programs that it compares with, and its own load programs
 # -> build/bench. Run in the repo's root.
-sh -eu ops/setup/install.sh conntrackd conntrack nftables
+sh -eu ops/setup/install.sh conntrackd conntrack nftables iperf3
 
 mkdir -p build/bench
 load=test/bench/load
@@ -29,3 +29,12 @@ fastpath=test/bench/fastpath
 	clang-19 -O2 -g -Wall -Wextra ${CFLAGS:-} $target -target bpf -mcpu=v3 -I "/usr/include/$(uname -m)-linux-gnu" \
 		-c "$fastpath/fastpath.bpf.c" -o build/bench/fastpath.bpf.o
 }
+rack=test/bench/rack
+for name in redirect sink generator; do
+	# shellcheck disable=SC2086 # a list of words
+	{
+		gcc -O2 -g -Wall -Wextra ${CFLAGS:-} "$rack/$name.c" -o "build/bench/rack-$name" -lbpf
+		clang-19 -O2 -g -Wall -Wextra ${CFLAGS:-} $target -target bpf -mcpu=v3 -I "/usr/include/$(uname -m)-linux-gnu" \
+			-c "$rack/$name.bpf.c" -o "build/bench/rack-$name.bpf.o"
+	}
+done

@@ -10,9 +10,13 @@ export type Row = {
   readonly median: number;
   /** In the order of the rounds. */
   readonly samples: readonly number[];
+  /** Of samples that are ratios: what was divided by what. */
+  readonly pairs?: readonly Pair[];
   /** What the project promises of the median. */
   readonly target?: Target;
 };
+
+export type Pair = readonly [ours: number, theirs: number];
 
 export type Target = {
   readonly is: "at least" | "at most";
@@ -45,6 +49,7 @@ export function quantile(samples: readonly number[], share: number): number {
 /** Collects what each round measured, by name. */
 export class Samples {
   readonly #byName = new Map<string, number[]>();
+  readonly #pairs = new Map<string, readonly Pair[]>();
 
   add(name: string, sample: number): void {
     const samples = this.#byName.get(name);
@@ -52,15 +57,28 @@ export class Samples {
     else samples.push(sample);
   }
 
+  /** The ratio of two measurements, for each round. */
+  addRatio(name: string, ours: string, theirs: string): void {
+    const divisors = this.#byName.get(theirs) ?? [];
+    const pairs = (this.#byName.get(ours) ?? []).map((our, round): Pair => [
+      our,
+      divisors[round] ?? Number.NaN,
+    ]);
+    this.#pairs.set(name, pairs);
+    for (const [our, their] of pairs) this.add(name, our / their);
+  }
+
   /** In the order of the first samples. */
   rows(targets: Readonly<Record<string, Target>>): readonly Row[] {
     return [...this.#byName].map(([name, samples]) => {
       const target = targets[name];
+      const pairs = this.#pairs.get(name)?.map(roundedPair);
       return {
         name,
         rounds: samples.length,
         median: rounded(median(samples)),
         samples: samples.map(rounded),
+        ...(pairs && { pairs }),
         ...(target && { target }),
       };
     });
@@ -86,9 +104,17 @@ export function render({ bench, setting, rows, seconds }: Result): string {
   return [
     renderTable(columns, rows),
     "\n",
+    ...rows.flatMap(pairsOf),
     ...setting.map((line) => `${line}\n`),
     `bench ${bench}: ${seconds.toFixed(0)} s\n`,
   ].join("");
+}
+
+/** A line of all pairs, of a row that has some. */
+function pairsOf({ name, pairs }: Row): readonly string[] {
+  if (pairs === undefined) return [];
+  const each = pairs.map((pair) => pair.map(figure).join("/"));
+  return [`${name}: ${each.join("  ")}\n`];
 }
 
 function leastOf({ samples }: Row): string {
@@ -110,6 +136,10 @@ function figure(value: number): string {
   return value >= 100
     ? Math.round(value).toLocaleString("en-US")
     : `${Number(value.toPrecision(3))}`;
+}
+
+function roundedPair([ours, theirs]: Pair): Pair {
+  return [rounded(ours), rounded(theirs)];
 }
 
 function rounded(value: number): number {

@@ -32,6 +32,23 @@ test("Samples.rows() keeps the order of rounds and names", (t) => {
   ]);
 });
 
+test("Samples.addRatio() divides round by round, and keeps what it divided", (t) => {
+  const samples = new Samples();
+  for (const sample of [3, 8]) samples.add("ours", sample);
+  for (const sample of [2, 4]) samples.add("theirs", sample);
+  samples.addRatio("ratio", "ours", "theirs");
+  t.deepEqual(samples.rows({})[2], {
+    name: "ratio",
+    rounds: 2,
+    median: 1.75,
+    samples: [1.5, 2],
+    pairs: [
+      [3, 2],
+      [8, 4],
+    ],
+  });
+});
+
 test("isMet() compares the median with the target, whichever way it goes", (t) => {
   const row = { name: "x", rounds: 1, median: 5, samples: [5] };
   t.is(isMet(row), undefined);
@@ -69,6 +86,26 @@ test("render() says of each target whether it is met, and how far the rounds lie
   );
 });
 
+test("render() prints all pairs of a ratio", (t) => {
+  const ratio = {
+    name: "ours / theirs",
+    rounds: 2,
+    median: 1.75,
+    samples: [1.5, 2],
+    pairs: [
+      [3, 2],
+      [8, 4],
+    ],
+  } as const;
+  const text = render({
+    bench: "rack",
+    setting: [],
+    rows: [ratio],
+    seconds: 1,
+  });
+  t.true(text.includes("\nours / theirs: 3/2  8/4\n"), text);
+});
+
 test("wireBytes() adds the headers that a network card would send for a large TCP segment", (t) => {
   const none = { bytes: 0, packets: 0 };
   t.is(wireBytes(none, { bytes: 300, packets: 2 }), 300, "small packets");
@@ -92,6 +129,7 @@ for (const [line, complaint] of [
   ["", "give exactly one benchmark: sync"],
   ["forward", "give exactly one benchmark: sync"],
   ["sync --rounds 4", "--rounds takes a number from 5 to 1000"],
+  ["rack --rounds 6", "--rounds takes a number from 7 to 1000"],
   ["sync --nope", "Unknown option '--nope'"],
 ] as const)
   test(`weir bench answers "${line}" with a sentence and an exit code of 2`, async (t) => {

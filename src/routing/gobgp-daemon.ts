@@ -124,6 +124,7 @@ export class GobgpDaemon {
     );
   }
 
+  /** The neighbors by address, as text: the daemon lists them in another order each time. */
   async status(): Promise<{
     readonly neighbors: readonly NeighborStatus[];
     readonly announced: readonly Route[];
@@ -131,7 +132,9 @@ export class GobgpDaemon {
     const peers = await this.#client.listPeers();
     const paths = await this.#observePaths();
     return {
-      neighbors: peers.map((peer) => neighborStatus(peer, Date.now())),
+      neighbors: peers
+        .map((peer) => neighborStatus(peer, Date.now()))
+        .toSorted((a, b) => (a.address < b.address ? -1 : 1)),
       announced: paths.map(({ route }) => route),
     };
   }

@@ -96,18 +96,19 @@ static __always_inline bool WEIR_NAME(holds)(const WEIR_REF *ref)
 }
 
 /* Head i of a bucket, or its spare word; see weir_probe(). */
-static __always_inline __u64 *WEIR_NAME(head)(WEIR_BUCKET *bucket, __u32 i)
+static __always_inline __u64 *WEIR_NAME(head)(WEIR_BUCKET *bucket, __u64 i)
 {
 	return (__u64 *)((char *)bucket + __builtin_offsetof(WEIR_BUCKET, head)) + i;
 }
 
 /* Does the key live in slot i? 0, -ENOENT, -EBUSY. */
-static __always_inline int WEIR_NAME(find_at)(WEIR_BUCKET *bucket, __u32 i,
+static __always_inline int WEIR_NAME(find_at)(WEIR_BUCKET *bucket, __u64 i,
 					      const struct weir_key *key, __u16 fingerprint,
 					      WEIR_REF *ref)
 {
 	__u64 head = weir_load(WEIR_NAME(head)(bucket, i));
 
+	i = weir_opaque(i); /* or clang turns the check into `i == WEIR_SLOTS` */
 	if (WEIR_HEAD_FINGERPRINT(head) != fingerprint || i >= WEIR_SLOTS)
 		return -ENOENT;
 	i = weir_opaque(i); /* or clang computes the slot's address before the check */
@@ -231,9 +232,10 @@ static __always_inline bool WEIR_NAME(claim)(WEIR_BUCKET *bucket, __u16 fingerpr
 					     WEIR_REF *claim)
 {
 	for (int probe = 0; probe < WEIR_SLOTS; probe++) {
-		__u32 i = weir_probe(fingerprint, probe);
+		__u64 i = weir_probe(fingerprint, probe);
 		__u64 old, busy;
 
+		i = weir_opaque(i);
 		if (i >= WEIR_SLOTS)
 			continue;
 		i = weir_opaque(i);
@@ -286,7 +288,7 @@ static __always_inline int WEIR_NAME(twin_in)(WEIR_BUCKET *bucket, const struct 
 	WEIR_REF twin;
 
 	for (int probe = 0; probe < WEIR_SLOTS; probe++) {
-		__u32 i = weir_probe(fingerprint, probe);
+		__u64 i = weir_probe(fingerprint, probe);
 		int err;
 
 		if (WEIR_NAME(head)(bucket, i) == own)

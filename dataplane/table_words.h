@@ -250,8 +250,9 @@ static __always_inline __u32 weir_preferred(__u16 fingerprint)
 }
 
 /* The order in which slots are tried for a new entry: from its preferred one on, round the bucket.
- * To the verifier each is 0 to 7, so it follows one path for all that comes after. */
-static __always_inline __u32 weir_probe(__u16 fingerprint, int probe)
+ * To the verifier each is 0 to 7, so it follows one path for all that comes after; in 64 bits, or
+ * Linux 6.1's forgets that when clang keeps it on the stack. */
+static __always_inline __u64 weir_probe(__u16 fingerprint, int probe)
 {
 	__s32 slot = weir_preferred(fingerprint) + probe;
 

@@ -43,13 +43,13 @@ export function missing(
   ticks: number,
 ): string | undefined {
   for (const { name, table } of nodes)
-    for (const { key, generation, state, seen } of table.sessions())
-      for (const other of nodes) {
-        const isFresh = state === ESTABLISHED && table.now() - seen <= ticks;
-        const held = other.table.get(key)?.generation ?? 0n;
-        if (isFresh && held < generation)
+    for (const session of table.sessions()) {
+      const { key, generation, state, seen } = session;
+      if (state !== ESTABLISHED || table.now() - seen > ticks) continue;
+      for (const other of nodes)
+        if ((other.table.twinOf(session)?.generation ?? 0n) < generation)
           return `${other.name} says that it is synced, and lacks ${nameOf(key)} of generation ${generation}, which ${name} holds`;
-      }
+    }
   return undefined;
 }
 

@@ -113,7 +113,7 @@ export class ModelTable implements SessionTable {
         result.refused++;
         continue;
       }
-      const held = this.get(record.key);
+      const held = this.twinOf(record);
       if (held?.generation === record.generation && conflict(held, record))
         result.conflicts++;
       result[this.#mergeOne(record)]++;
@@ -213,6 +213,12 @@ export class ModelTable implements SessionTable {
   /** The session of an outbound key, of the narrow table if both have one. */
   get(key: Key): Session | undefined {
     return this.#heldBy(key).find(isLive)?.session;
+  }
+
+  /** The session with this one's outbound key, in this one's table. */
+  twinOf(session: Session): Session | undefined {
+    const entry = this.#store.get(session.key, isWide(session));
+    return entry && isLive(entry) ? entry.session : undefined;
   }
 
   /** The session that the index names for a client key. */

@@ -50,12 +50,6 @@ static __always_inline bool weir_may_be_wide(void)
 	return !WEIR_WIDE && node && node->mixed;
 }
 
-static __always_inline bool weir_is_syn(const struct weir_packet *packet)
-{
-	return (packet->tcp_flags & (WEIR_TCP_SYN | WEIR_TCP_ACK | WEIR_TCP_RST | WEIR_TCP_FIN)) ==
-	       WEIR_TCP_SYN;
-}
-
 /* Asked before a packet changes anything: what is not forwarded has not been. */
 static __always_inline bool weir_ttl_spent(const struct weir_packet *packet)
 {
@@ -67,35 +61,6 @@ static __always_inline int weir_drop_spent(struct xdp_md *ctx, struct weir_count
 {
 	counters->drop_ttl++;
 	return weir_reply(ctx, packet, WEIR_REPLY_TTL, 0);
-}
-
-/* The index of the service that a packet with this key asks for, or -ENOENT. A call of its own: its
- * stack is not that of the fast path. */
-__noinline int weir_find_service(const struct weir_key *asked, __u32 *index)
-{
-	struct weir_service_key key = {};
-	__u32 *found;
-
-	if (!asked || !index)
-		return -ENOENT;
-	key.vaddr = weir_full(asked->daddr);
-	key.vport = asked->dport;
-	key.proto = asked->proto;
-	found = bpf_map_lookup_elem(&weir_service_index, &key);
-	if (!found) {
-		struct weir_service_range range = {
-			.length = 160,
-			.vaddr = key.vaddr,
-			.proto = key.proto,
-			.vport = key.vport,
-		};
-
-		found = bpf_map_lookup_elem(&weir_service_ranges, &range);
-	}
-	if (!found)
-		return -ENOENT;
-	*index = *found;
-	return 0;
 }
 
 static __always_inline void weir_count_session(__u32 real)
@@ -133,24 +98,21 @@ static __always_inline bool weir_is_forged(struct weir_counters *counters,
 	return true;
 }
 
-/* A packet that no open session claims. As weir_from_client(), or -EAGAIN if another CPU was
- * faster. */
+/* A packet that no open session claims, and what weir_plan() said of it. As weir_from_client(), or
+ * -EAGAIN if another CPU was faster. */
 static __always_inline int weir_open(struct xdp_md *ctx, struct weir_counters *counters,
-				     const struct weir_packet *packet, __u64 supersedes,
-				     struct weir_entry *entry, const __u32 wide_stage)
+				     const struct weir_packet *packet, int planned,
+				     __u64 supersedes, struct weir_entry *entry,
+				     const __u32 wide_stage)
 {
-	const struct weir_service *service;
-	struct weir_draft *draft;
-	__u32 index;
+	struct weir_draft *draft = weir_this_draft();
 
-	if (weir_find_service(&packet->key, &index))
+	if (planned == -ENOENT)
 		return weir_drop_unserved(ctx, counters, packet);
-	service = bpf_map_lookup_elem(&weir_services, &index);
-	if (!service)
+	if (planned == -EXDEV)
+		return weir_hand_to(ctx, counters, wide_stage);
+	if (planned || !draft)
 		return weir_drop(&counters->drop_inconsistent);
-	if (service->wide != WEIR_WIDE)
-		return WEIR_WIDE ? weir_drop(&counters->drop_inconsistent)
-				 : weir_hand_to(ctx, counters, wide_stage);
 	if (weir_is_forged(counters, packet))
 		return XDP_DROP;
 	if (!weir_is_syn(packet)) {
@@ -162,16 +124,7 @@ static __always_inline int weir_open(struct xdp_md *ctx, struct weir_counters *c
 	}
 	if (weir_ttl_spent(packet))
 		return weir_drop_spent(ctx, counters, packet);
-	draft = weir_new_draft();
-	if (!draft)
-		return weir_drop(&counters->drop_inconsistent);
-	draft->index.key = packet->key;
 	draft->supersedes = supersedes;
-	draft->service = index;
-	draft->now = packet->now;
-	draft->sequence = packet->sequence;
-	draft->bound_to = packet->bound ? packet->version : 0;
-
 	switch (weir_create(ctx)) {
 	case 0:
 		counters->session_created++;
@@ -202,6 +155,8 @@ static __always_inline int weir_from_client(struct xdp_md *ctx, struct weir_coun
 					    struct weir_entry *entry, const __u32 wide_stage)
 {
 	for (int i = 0; i < WEIR_CREATE_TRIES; i++) {
+		bool syn = weir_is_syn(packet);
+		int planned = syn ? weir_plan(packet) : 0;
 		__u64 head, supersedes = 0;
 		int error = weir_inbound_get(&packet->key, entry, &head, packet->now);
 		int verdict;
@@ -209,7 +164,7 @@ static __always_inline int weir_from_client(struct xdp_md *ctx, struct weir_coun
 		if (error == -EBUSY)
 			break;
 		if (!error) {
-			if (!weir_is_syn(packet) || weir_may_replace(entry, packet->now) != 1) {
+			if (!syn || weir_may_replace(entry, packet->now) != 1) {
 				if (weir_ttl_spent(packet))
 					return weir_drop_spent(ctx, counters, packet);
 				if (weir_is_bound(packet, weir_new_version(entry)))
@@ -219,7 +174,9 @@ static __always_inline int weir_from_client(struct xdp_md *ctx, struct weir_coun
 			}
 			supersedes = entry->generation;
 		}
-		verdict = weir_open(ctx, counters, packet, supersedes, entry, wide_stage);
+		if (!syn)
+			planned = weir_plan(packet);
+		verdict = weir_open(ctx, counters, packet, planned, supersedes, entry, wide_stage);
 		if (verdict != -EAGAIN)
 			return verdict;
 	}

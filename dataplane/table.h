@@ -202,6 +202,21 @@ static __always_inline void WEIR_NAME(fetch)(const WEIR_BUCKET *bucket, __u16 fi
 		weir_load((const __u64 *)(slot + at));
 }
 
+/* Has both buckets of a key fetched, for an insert: before anything waits for them. */
+static __always_inline void WEIR_NAME(foresee)(const struct weir_key *key)
+{
+	__u64 hash = weir_hash_key(key);
+	WEIR_BUCKET *first = WEIR_TABLE_BUCKET(weir_first_bucket(hash, WEIR_TABLE_BUCKETS));
+	WEIR_BUCKET *second = WEIR_TABLE_BUCKET(weir_second_bucket(hash, WEIR_TABLE_BUCKETS));
+
+	if (!first || !second)
+		return;
+	weir_load(first->head);
+	weir_load(second->head);
+	WEIR_NAME(fetch)(first, weir_fingerprint(hash), sizeof(WEIR_SLOT));
+	WEIR_NAME(fetch)(second, weir_fingerprint(hash), sizeof(WEIR_SLOT));
+}
+
 /*
  * find() for the fast path: looks at both buckets at once, and once only, without a branch that the
  * CPU could guess wrong. 0; -EAGAIN = there is more to it: find() knows.

@@ -191,7 +191,7 @@ __noinline int weir_create(struct xdp_md *ctx)
 	struct weir_draft *draft = weir_this_draft();
 	int error;
 
-	if (!counters || !draft || !node || node->port_max < node->port_min)
+	if (!counters || !draft || !node)
 		return -EINVAL;
 	if (draft->error)
 		return draft->error;

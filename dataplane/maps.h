@@ -84,7 +84,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 65536);
+	__uint(max_entries, 1);
 	__type(key, struct weir_service_range);
 	__type(value, __u32); /* index into weir_services */
 	WEIR_PINNED;
@@ -125,7 +125,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 4096);
+	__uint(max_entries, 1);
 	__type(key, struct weir_prefix);
 	__type(value, __u32); /* WEIR_OWN_* */
 	WEIR_PINNED;

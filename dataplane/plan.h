@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
  * Where a new session would go: its service, a real server by its scheduler, and a LIP:port of this
- * node's own pool. Nothing is taken yet.
+ * node's own pool. A plan that is not carried out costs the scheduler a turn and the pool a number,
+ * no more.
  */
 #ifndef WEIR_PLAN_H
 #define WEIR_PLAN_H
@@ -114,14 +115,14 @@ static __always_inline bool weir_serves(const struct weir_service *service,
 
 /* 0 and the real server's index, or -ENOENT if none takes new sessions, or -EINVAL for an index
  * that points nowhere. */
-static __always_inline int weir_schedule_real(struct weir_draft *draft, __u32 *real)
+static __always_inline int weir_schedule_real(const struct weir_service *service,
+					      struct weir_draft *draft, __u32 *real)
 {
-	__u32 index = draft->service, row, size;
-	struct weir_service *service = bpf_map_lookup_elem(&weir_services, &index);
 	struct weir_schedule *schedule;
 	__u64 current, turn;
+	__u32 row, size;
 
-	if (!service || !weir_serves(service, &draft->index.key))
+	if (!weir_serves(service, &draft->index.key))
 		return -EINVAL;
 	current = *(volatile __u64 *)&service->schedule;
 	row = current >> 32;
@@ -203,15 +204,19 @@ static __always_inline void weir_next_lport(const struct weir_pool *pool, __u64 
 /* The real server and the first LIP:port to try, into the draft. 0; -ENOENT no real server;
  * -EPROTONOSUPPORT one of the other family, for a packet that must keep its own; -EADDRINUSE no
  * LIP:port; -EINVAL an index points nowhere. */
-static __always_inline int weir_choose(const struct weir_node *node, struct weir_draft *draft)
+static __always_inline int weir_choose(const struct weir_node *node,
+				       const struct weir_service *service, struct weir_draft *draft)
 {
 	struct weir_entry *entry = &draft->event.truth.entry;
 	struct weir_real_server *server;
 	struct weir_pool pool;
 	__u32 real = 0, zero = 0;
 	__u64 *taken;
-	int error = weir_schedule_real(draft, &real);
+	int error;
 
+	if (node->port_max < node->port_min)
+		return -EINVAL;
+	error = weir_schedule_real(service, draft, &real);
 	if (error)
 		return error;
 	server = bpf_map_lookup_elem(&weir_real_servers, &real);
@@ -266,7 +271,7 @@ __noinline int weir_plan(const struct weir_packet *packet)
 	draft->now = packet->now;
 	draft->sequence = packet->sequence;
 	draft->bound_to = packet->bound ? packet->version : 0;
-	draft->error = weir_choose(node, draft);
+	draft->error = weir_choose(node, service, draft);
 	if (!draft->error) {
 		inbound_foresee(&draft->index.key);
 		outbound_foresee(&draft->event.truth.entry.key);

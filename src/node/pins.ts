@@ -30,6 +30,10 @@ import { egressOf } from "./words.ts";
 const LOAD_MAX = 0.6;
 /** Of the ring buffer for events: 28,000 records, a burst of a third of a second at 100,000 a second. A power of two. */
 const EVENT_BYTES = 4 * 2 ** 20;
+/** Prefixes that a range of ports consists of, at most: two of each length but the longest. */
+const RANGE_PREFIXES_MAX = 30;
+/** One of each family. */
+const AGGREGATES_MAX = 2;
 /** Of the verifier's log, that a load error carries. */
 const LOG_LINES = 12;
 /** What the addon compares that follows from the config, and not from the layout version. */
@@ -156,6 +160,9 @@ function mapSizes(limits: Limits): Readonly<Record<string, number>> {
     weir_inbound6: wide,
     weir_outbound6: wide,
     weir_service_index: limits.services,
+    // Longest-prefix maps take memory as they are filled. A reload has the old and the new in them for a moment.
+    weir_service_ranges: 2 * RANGE_PREFIXES_MAX * limits.services,
+    weir_prefixes: 2 * (limits.services + AGGREGATES_MAX),
     weir_services: limits.services,
     weir_schedules: 2 * limits.services,
     weir_turns: limits.services,

@@ -287,22 +287,6 @@ static void weir_merge_record(const struct weir_sync_record *record, __u32 now, 
 	result->busy += err == -EAGAIN || err == -EBUSY;
 }
 
-/* Asks for the lines that a look-up of the key reads first. */
-static void weir_prefetch(const struct weir_table *table, const struct weir_key *key)
-{
-	__u64 hash = weir_hash_key(key);
-	const char *first = table->memory +
-			    (size_t)weir_first_bucket(hash, table->buckets) * table->bucket_size;
-	const char *second = table->memory +
-			     (size_t)weir_second_bucket(hash, table->buckets) * table->bucket_size;
-	const char *slot = first + (weir_fingerprint(hash) & 7) * table->slot_size;
-
-	__builtin_prefetch(first + WEIR_SLOTS * table->slot_size, 1);
-	__builtin_prefetch(second + WEIR_SLOTS * table->slot_size, 1);
-	for (__u32 line = 0; line < table->slot_size; line += 64)
-		__builtin_prefetch(slot + line, 1);
-}
-
 static void weir_prefetch_record(const struct weir_sync_record *record)
 {
 	struct weir_key key = weir_sync_key(record);
@@ -314,8 +298,8 @@ static void weir_prefetch_record(const struct weir_sync_record *record)
 		.proto = record->proto,
 	};
 
-	weir_prefetch(&weir_outbound, &key);
-	weir_prefetch(&weir_inbound, &client);
+	weir_prefetch(&weir_outbound, &key, 1);
+	weir_prefetch(&weir_inbound, &client, 1);
 }
 
 static int weir_merge(const void *list, size_t count, __u32 now, __u32 delay,

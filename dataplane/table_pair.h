@@ -30,4 +30,27 @@ static bool weir_same_key(const struct weir_key *one, const struct weir_key *oth
 	return weir_words_equal(one, other, WEIR_KEY_WORDS);
 }
 
+/* Asks for the lines that a look-up of the key reads: the heads of both buckets, and the slots
+ * where it is likely to be. `writes`: 1 = to change them, 0. */
+static __always_inline void weir_prefetch(const struct weir_table *table,
+					  const struct weir_key *key, const int writes)
+{
+	__u64 hash = weir_hash_key(key);
+	__u32 preferred = weir_preferred(weir_fingerprint(hash));
+	const char *buckets[] = {
+		table->memory +
+			(size_t)weir_first_bucket(hash, table->buckets) * table->bucket_size,
+		table->memory +
+			(size_t)weir_second_bucket(hash, table->buckets) * table->bucket_size,
+	};
+
+	for (int i = 0; i < 2; i++) {
+		const char *slot = buckets[i] + preferred * table->slot_size;
+
+		__builtin_prefetch(buckets[i] + WEIR_SLOTS * table->slot_size, writes);
+		for (__u32 line = 0; line < table->slot_size; line += WEIR_LINE)
+			__builtin_prefetch(slot + line, writes);
+	}
+}
+
 #endif

@@ -16,6 +16,7 @@
 /* All inbound entries are checked within a quarter of the shortest timeout, or within these. */
 #define WEIR_INBOUND_MIN (5 * WEIR_TICKS_PER_SECOND)
 #define WEIR_INBOUND_MAX (20 * WEIR_TICKS_PER_SECOND)
+#define WEIR_AHEAD       2 /* buckets between what is judged and what is asked for */
 #define WEIR_INDEX_TICKS (5 * WEIR_TICKS_PER_SECOND)
 #define WEIR_INDEX_MIN   16384 /* outbound buckets whose index a pass checks at least */
 /* Above this load, in percent, weak expiry is off: room for new sessions comes first. */
@@ -331,6 +332,24 @@ static void weir_judge_index(struct weir_sweep *sweep, __u32 bucket, __u32 i)
 	weir_writer_counters.flags_gone += weir_count_flags(index.was);
 }
 
+/* Asks for what `bucket`'s entries will be compared with: the entries of the same sessions in the
+ * other table, each of which would be waited for. */
+static void weir_look_ahead(const struct weir_table *table, __u32 bucket,
+			    const struct weir_table *other)
+{
+	if (bucket >= table->buckets)
+		return;
+	for (__u32 i = 0; i < WEIR_SLOTS; i++) {
+		struct weir_place place = weir_place(table, bucket, i);
+		struct weir_key key;
+
+		if (!weir_head_live(place.seen))
+			continue;
+		key = weir_other_key((const struct weir_entry *)place.slot);
+		weir_prefetch(other, &key, 0);
+	}
+}
+
 /* How many buckets this pass checks, so that all are checked within `period`. */
 static __u32 weir_share_of(const struct weir_sweep *sweep, const struct weir_table *table,
 			   __u32 period, __u32 least)
@@ -353,6 +372,8 @@ static void weir_sweep_outbound(struct weir_sweep *sweep)
 		__u32 live;
 
 		weir_pause(bucket);
+		if (index)
+			weir_look_ahead(&weir_outbound, bucket + WEIR_AHEAD, &weir_inbound);
 		live = weir_tend(sweep, &weir_outbound, bucket);
 		for (__u32 i = 0; i < WEIR_SLOTS; i++) {
 			if (live >> i & 1)
@@ -385,6 +406,8 @@ static void weir_sweep_inbound(struct weir_sweep *sweep)
 		__u32 live;
 
 		weir_pause(bucket);
+		if (distance < share)
+			weir_look_ahead(&weir_inbound, bucket + WEIR_AHEAD, &weir_outbound);
 		live = weir_tend(sweep, &weir_inbound, bucket);
 		sweep->result->inbound_entries += __builtin_popcount(live);
 		for (__u32 i = 0; i < WEIR_SLOTS && distance < share; i++) {

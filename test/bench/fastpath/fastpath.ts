@@ -51,6 +51,8 @@ const HIT_TARGETS: Readonly<Record<number, number>> = {
 const CREATE_TARGET = 1.2;
 const BYTES_TARGETS = { 4: 360, 6: 640 } as const;
 const SWEEP_TARGET_S = 0.3;
+const SWEEPS = 15;
+const SWEEPS_COUNTED = 5;
 
 export const FASTPATH_SETTING: readonly string[] = [
   "Each packet is one run of the program by BPF_PROG_TEST_RUN: no driver, no link. The wrapper that restores the frame and picks a",
@@ -104,10 +106,9 @@ export async function benchFastpath(
     rows.push(...(await chargeOf(machine, sessions, places)));
     for (const family of FAMILIES) await fill(machine, family, sessions);
     rows.push(...(await measure(machine, sessions, rounds, progress)));
-    if (sessions === Math.max(...SIZES))
-      rows.push(...(await life(machine, sessions)));
     await machine.stop();
   }
+  rows.push(...(await life(machine, Math.max(...sizes), progress)));
   return rows;
 }
 
@@ -345,31 +346,34 @@ async function chargeOf(
   });
 }
 
-/** All of them at once: one pass over them, and one in which they all go. */
+/** IPv4 sessions alone: passes of the sweep over them, and one in which they all go. */
 async function life(
   machine: Machine,
   sessions: number,
+  progress: Progress,
 ): Promise<readonly Row[]> {
+  progress.step(`${sessions} IPv4 sessions, swept`);
+  await machine.start(placesOf(sessions));
+  await fill(machine, 4, sessions);
   const passes = [];
-  for (let i = 0; i < 5; i++)
+  for (let pass = 0; pass < SWEEPS; pass++)
     passes.push((await machine.sweep(86_400_000)).ms / 1_000);
   const ends = await machine.sweep(0);
-  const target = { is: "at most", value: SWEEP_TARGET_S } as const;
+  await machine.stop();
+  const name = `IPv4, ${sessions} sessions`;
+  // The first ones have all of the index to check: nobody has for long.
+  const counted = passes.slice(SWEEPS - SWEEPS_COUNTED);
   return [
     {
-      ...single(
-        `both, ${sessions} sessions each: one pass of the sweep, s`,
-        median(passes),
-      ),
-      samples: passes.map(rounded),
-      rounds: passes.length,
-      target,
+      name: `${name}: one pass of the sweep, s`,
+      rounds: counted.length,
+      median: rounded(median(counted)),
+      samples: counted.map(rounded),
+      target: { is: "at most", value: SWEEP_TARGET_S },
     },
-    single(
-      `both, ${sessions} sessions each: expired by one pass`,
-      ends.expired,
-    ),
-    single(`both, ${sessions} sessions each: that pass, s`, ends.ms / 1_000),
+    single(`${name}: the first pass, with all of the index, s`, passes[0] ?? 0),
+    single(`${name}: expired by one pass`, ends.expired),
+    single(`${name}: that pass, s`, ends.ms / 1_000),
   ];
 }
 

@@ -31,7 +31,7 @@ export async function cutOff(
   const stage = await Stage.set({
     ...{ rack, director, progress, connections: CONNECTIONS },
     ...{ random: Math.random, sabotage: false, shared: true },
-    ...{ family: 4, protocol: "tcp" },
+    ...{ family: 4, protocol: "tcp", runsBefore: 0 },
   });
   try {
     progress.step(

@@ -84,6 +84,8 @@ export type Scene = Transport & {
   readonly shared: boolean;
   /** How many lasting connections a scenario under load opens. */
   readonly connections: number;
+  /** On this rack. */
+  readonly runsBefore: number;
 };
 
 /** One run. The steps are called in this order, `close` always. */
@@ -161,6 +163,7 @@ export async function runDrill<R extends Run>(
         const scene = {
           ...{ rack, director, progress, random, sabotage, connections },
           ...{ family, protocol, shared: !control },
+          runsBefore: runs.length,
         };
         const began = seconds();
         const beganAtMs = Date.now();

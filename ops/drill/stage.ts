@@ -71,8 +71,9 @@ export class Stage {
 
   /** Starts the programs of the clients; the stock ones begin at once. @throws LabError */
   static async set(scene: Scene): Promise<Stage> {
-    const { rack, connections } = scene;
-    return new Stage(scene, await Streams.start(rack, scene, connections));
+    const { rack, connections, runsBefore } = scene;
+    const streams = await Streams.start(rack, scene, connections, runsBefore);
+    return new Stage(scene, streams);
   }
 
   private constructor(scene: Scene, streams: Streams) {

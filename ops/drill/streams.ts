@@ -26,6 +26,11 @@ const FINISH_LIMIT_MS = 20_000;
 const INTERVAL_MIN_MS = 100;
 const FRAMES_PER_SECOND = 5_000;
 
+/** The clients' kernels choose none of these: see rack.clab.yml. */
+const OWN_PORTS = { min: 1_024, max: 16_383 };
+/** The connections are opened in several parts, and each is rounded up. */
+const OWN_PORTS_SPARE = 8;
+
 export const STREAMS_PORTS = {
   tcp: RACK.ports.streams,
   udp: RACK.ports.datagrams,
@@ -38,22 +43,42 @@ type End = {
   readonly program: LineProgram<StreamEvent>;
 };
 
+/**
+ * A flow of datagrams has no end that a director could see, so those of the last runs still have their sessions, and a flow
+ * with the ports of one would be where that one was: each run has ports of its own. 0: the kernel chooses.
+ */
+function firstPortOf(
+  { protocol }: Transport,
+  connections: number,
+  runsBefore: number,
+): number {
+  if (protocol === "tcp") return 0;
+  const each = share(connections) + OWN_PORTS_SPARE;
+  const blocks = Math.floor((OWN_PORTS.max - OWN_PORTS.min + 1) / each);
+  return blocks === 0 ? 0 : OWN_PORTS.min + (runsBefore % blocks) * each;
+}
+
 export class Streams {
   /** Both ends of a lasting connection send this often. */
   readonly intervalMs: number;
   readonly #ends: readonly End[];
 
-  /** @param connections how many there will be about: they set the pace of the bytes */
+  /**
+   * @param connections how many there will be about: they set the pace of the bytes
+   * @param runsBefore on this rack
+   */
   static async start(
     rack: Rack,
     transport: Transport,
     connections: number,
+    runsBefore: number,
   ): Promise<Streams> {
     const intervalMs = Math.max(
       INTERVAL_MIN_MS,
       Math.round((connections / FRAMES_PER_SECOND) * 1_000),
     );
-    const streams = new Streams(rack, transport, intervalMs);
+    const firstPort = firstPortOf(transport, connections, runsBefore);
+    const streams = new Streams(rack, transport, intervalMs, firstPort);
     await streams.#ask(undefined, ({ event }) => event === "ready");
     return streams;
   }
@@ -62,12 +87,13 @@ export class Streams {
     rack: Rack,
     { family, protocol }: Transport,
     intervalMs: number,
+    firstPort: number,
   ) {
     this.intervalMs = intervalMs;
     const argv = [
       ...[`${CHECKOUT}/build/streams`, "connect", protocol],
       ...[addressesOf(family).vip, String(STREAMS_PORTS[protocol])],
-      String(intervalMs),
+      ...[intervalMs, firstPort].map(String),
     ];
     this.#ends = CLIENTS.map((client) => ({
       client,

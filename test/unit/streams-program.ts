@@ -40,7 +40,7 @@ export async function connections(
   isDone: (status: StreamStatus) => boolean,
 ): Promise<readonly Stream[]> {
   const client = spawn(PROGRAM, [
-    ...["connect", to.protocol, to.address, String(to.port), INTERVAL_MS],
+    ...["connect", to.protocol, to.address, String(to.port), INTERVAL_MS, "0"],
   ]);
   t.teardown(() => client.kill("SIGKILL"));
   const found: Stream[] = [];

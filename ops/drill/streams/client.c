@@ -169,7 +169,7 @@ static bool read_target(const char *address, __u16 port)
 }
 
 int run_client(const struct transport *transport, const char *address, __u16 port,
-	       unsigned int interval_ms)
+	       unsigned int interval_ms, __u16 first_port)
 {
 	struct epoll_event events[EVENTS_MAX] = {{.events = EPOLLIN}};
 	__u64 next_ns = now_ns() + TICK_MS * NS_PER_MS;
@@ -177,6 +177,7 @@ int run_client(const struct transport *transport, const char *address, __u16 por
 	raise_file_limit();
 	client.transport = transport;
 	client.interval_ms = interval_ms;
+	client.next_port = first_port;
 	client.epoll = epoll_create1(0);
 	if (!read_target(address, port) ||
 	    epoll_ctl(client.epoll, EPOLL_CTL_ADD, STDIN_FILENO, events)) {

@@ -97,6 +97,15 @@ static void connected(struct client *client, struct connection *connection)
 	speak(client, connection, now_ns());
 }
 
+static int bind_next(struct client *client, int fd)
+{
+	struct sockaddr_storage self = {.ss_family = client->target.ss_family};
+
+	((struct sockaddr_in6 *)&self)->sin6_port =
+		htons(client->next_port++); /* of either family */
+	return bind(fd, (const struct sockaddr *)&self, client->target_length);
+}
+
 struct connection *connection_open(struct client *client, unsigned int id, bool brief)
 {
 	struct connection *connection = calloc(1, sizeof(*connection));
@@ -111,7 +120,9 @@ struct connection *connection_open(struct client *client, unsigned int id, bool 
 	connection->progress_ns = now_ns();
 	insert(client, connection);
 	connection->fd = socket(target->sa_family, client->transport->type | SOCK_NONBLOCK, 0);
-	if (connection->fd < 0 || epoll_ctl(client->epoll, EPOLL_CTL_ADD, connection->fd, &event)) {
+	if (connection->fd < 0 ||
+	    (!brief && client->next_port && bind_next(client, connection->fd)) ||
+	    epoll_ctl(client->epoll, EPOLL_CTL_ADD, connection->fd, &event)) {
 		perror("Cannot open a connection");
 		exit(1);
 	}

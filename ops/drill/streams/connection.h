@@ -41,6 +41,7 @@ struct client {
 	struct sockaddr_storage target;
 	socklen_t target_length;
 	__u32 interval_ms;
+	__u16 next_port; /* of the next lasting one; 0 = the kernel chooses */
 	bool finishing;
 	struct connection *active; /* those that have not ended */
 };

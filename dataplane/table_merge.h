@@ -298,8 +298,8 @@ static void weir_prefetch_record(const struct weir_sync_record *record)
 		.proto = record->proto,
 	};
 
-	weir_prefetch(&weir_outbound, &key, 1);
-	weir_prefetch(&weir_inbound, &client, 1);
+	weir_prefetch(&weir_outbound, &key, sizeof(struct weir_truth), 1);
+	weir_prefetch(&weir_inbound, &client, sizeof(struct weir_entry), 1);
 }
 
 static int weir_merge(const void *list, size_t count, __u32 now, __u32 delay,

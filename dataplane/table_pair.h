@@ -4,6 +4,7 @@
 #define WEIR_TABLE_PAIR_H
 
 #include "family.h"
+#include "session_rules.h"
 #include "table_writer.h"
 
 static struct weir_table weir_inbound, weir_outbound;
@@ -30,10 +31,10 @@ static bool weir_same_key(const struct weir_key *one, const struct weir_key *oth
 	return weir_words_equal(one, other, WEIR_KEY_WORDS);
 }
 
-/* Asks for the lines that a look-up of the key reads: the heads of both buckets, and the slots
- * where it is likely to be. `writes`: 1 = to change them, 0. */
+/* Asks for the lines that a look-up of the key reads: the heads of both buckets, and the first
+ * `bytes` of the slots where it is likely to be. `writes`: 1 = to change them, 0. */
 static __always_inline void weir_prefetch(const struct weir_table *table,
-					  const struct weir_key *key, const int writes)
+					  const struct weir_key *key, __u32 bytes, const int writes)
 {
 	__u64 hash = weir_hash_key(key);
 	__u32 preferred = weir_preferred(weir_fingerprint(hash));
@@ -48,8 +49,52 @@ static __always_inline void weir_prefetch(const struct weir_table *table,
 		const char *slot = buckets[i] + preferred * table->slot_size;
 
 		__builtin_prefetch(buckets[i] + WEIR_SLOTS * table->slot_size, writes);
-		for (__u32 line = 0; line < table->slot_size; line += WEIR_LINE)
+		for (__u32 line = 0; line < bytes; line += WEIR_LINE)
 			__builtin_prefetch(slot + line, writes);
+	}
+}
+
+/*
+ * A pass over a table asks for memory before it gets there: at `bucket`, for what it needs of
+ * buckets further on. Their heads first, then their live slots, then the entries of the same
+ * sessions in the other table, one random read for each.
+ */
+#define WEIR_HEADS_AHEAD   12 /* buckets */
+#define WEIR_SLOTS_AHEAD   6
+#define WEIR_ENTRIES_AHEAD 4
+
+static void weir_heads_ahead(const struct weir_table *table, __u32 bucket)
+{
+	bucket += WEIR_HEADS_AHEAD;
+	if (bucket < table->buckets)
+		__builtin_prefetch(weir_place(table, bucket, 0).head);
+}
+
+static void weir_slots_ahead(const struct weir_table *table, __u32 bucket)
+{
+	bucket += WEIR_SLOTS_AHEAD;
+	for (__u32 i = 0; i < WEIR_SLOTS && bucket < table->buckets; i++) {
+		struct weir_place place = weir_place(table, bucket, i);
+
+		if (!weir_head_live(place.seen))
+			continue;
+		for (__u32 line = 0; line < table->slot_size; line += WEIR_LINE)
+			__builtin_prefetch((const char *)place.slot + line);
+	}
+}
+
+static void weir_entries_ahead(const struct weir_table *table, __u32 bucket,
+			       const struct weir_table *other)
+{
+	bucket += WEIR_ENTRIES_AHEAD;
+	for (__u32 i = 0; i < WEIR_SLOTS && bucket < table->buckets; i++) {
+		struct weir_place place = weir_place(table, bucket, i);
+		struct weir_key key;
+
+		if (!weir_head_live(place.seen))
+			continue;
+		key = weir_other_key((const struct weir_entry *)place.slot);
+		weir_prefetch(other, &key, sizeof(struct weir_entry), 0);
 	}
 }
 

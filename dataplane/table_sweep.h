@@ -15,11 +15,14 @@
 /* All inbound entries are checked within a quarter of the shortest timeout, or within these. */
 #define WEIR_INBOUND_MIN (5 * WEIR_TICKS_PER_SECOND)
 #define WEIR_INBOUND_MAX (20 * WEIR_TICKS_PER_SECOND)
+/* The index of all sessions is checked within these. Outbound buckets that a pass checks: at least,
+ * so that a small table's is exact after each; at most, so that a large one's is not most of a pass
+ * (random reads: 8 M sessions take a minute). */
 #define WEIR_INDEX_TICKS (5 * WEIR_TICKS_PER_SECOND)
-#define WEIR_INDEX_MIN   16384 /* outbound buckets whose index a pass checks at least */
+#define WEIR_INDEX_MIN   16384
+#define WEIR_INDEX_MAX   32768
 /* Above this load, in percent, weak expiry is off: room for new sessions comes first. */
 #define WEIR_PRESSURE 65
-#define WEIR_AHEAD    2 /* buckets between the one that is judged and the one asked for */
 
 /* While a peer is unheard, sessions live one timeout longer. */
 static bool weir_is_patient(const struct weir_sweep *sweep)
@@ -68,18 +71,41 @@ static void weir_judge_held(struct weir_sweep *sweep, struct outbound_ref *truth
 	sweep->result->outbound_entries++;
 }
 
+/* What the sweep judges a session by. */
+struct weir_marks {
+	__u64 head;
+	__u32 seen, reset, changed, synced;
+	__u16 real;
+};
+
+/* Of one occupant. False: it was replaced or removed just now. */
+static bool weir_read_marks(struct outbound_ref *truth, struct weir_marks *marks)
+{
+	const volatile struct weir_truth *slot = truth->slot;
+
+	weir_order_loads();
+	marks->seen = slot->entry.seen;
+	marks->real = slot->entry.real;
+	marks->reset = slot->reset;
+	marks->changed = slot->changed;
+	marks->synced = slot->synced;
+	weir_order_loads();
+	marks->head = weir_load(truth->head);
+	return weir_head_same(marks->head, truth->seen) &&
+	       WEIR_HEAD_STATE(marks->head) != WEIR_HELD;
+}
+
 /* Have the other nodes to be told? */
-static bool weir_is_due(const struct weir_sweep *sweep, const struct weir_record *record,
+static bool weir_is_due(const struct weir_sweep *sweep, const struct weir_marks *marks,
 			const struct weir_timeouts *timeouts, __u32 timeout)
 {
-	const struct weir_truth *truth = &record->truth;
-	__u8 state = WEIR_HEAD_STATE(record->head);
+	__u8 state = WEIR_HEAD_STATE(marks->head);
 
-	if (!weir_is_shared(record))
+	if (!(WEIR_HEAD_FLAGS(marks->head) & WEIR_FLAG_SHARED))
 		return timeouts->share && state >= WEIR_ESTABLISHED && state < WEIR_FIN_BOTH &&
-		       !truth->reset && weir_age(sweep->now, truth->changed) >= timeouts->share;
-	return (__s32)(truth->changed - truth->synced) > 0 ||
-	       (__s32)(truth->entry.seen - truth->synced) > (__s32)(timeout / 4);
+		       !marks->reset && weir_age(sweep->now, marks->changed) >= timeouts->share;
+	return (__s32)(marks->changed - marks->synced) > 0 ||
+	       (__s32)(marks->seen - marks->synced) > (__s32)(timeout / 4);
 }
 
 static void weir_tell(struct weir_sweep *sweep, struct outbound_ref *truth)
@@ -105,18 +131,18 @@ static void weir_tell(struct weir_sweep *sweep, struct outbound_ref *truth)
 
 /* XDP leaves a packet's time in the entry that it was found by: the client's packets in the inbound
  * one. The later of the session's two times. */
-static __u32 weir_last_seen(const struct weir_entry *truth)
+static __u32 weir_last_seen(const struct outbound_ref *ref)
 {
-	struct weir_key client = weir_other_key(truth), reply;
-	struct weir_entry entry;
+	struct weir_entry truth = ref->slot->entry, entry;
+	struct weir_key client = weir_other_key(&truth), reply;
 	struct inbound_ref index;
 
-	if (inbound_read(&client, &index, &entry))
-		return truth->seen;
+	if (!outbound_holds(ref) || inbound_read(&client, &index, &entry))
+		return truth.seen;
 	reply = weir_other_key(&entry);
-	return entry.generation == truth->generation && weir_same_key(&reply, &truth->key)
-		       ? weir_later(truth->seen, entry.seen)
-		       : truth->seen;
+	return entry.generation == truth.generation && weir_same_key(&reply, &truth.key)
+		       ? weir_later(truth.seen, entry.seen)
+		       : truth.seen;
 }
 
 /* A RST that does not count any more: ticks wrap after weeks. The other nodes are told, as if the
@@ -136,38 +162,36 @@ static void weir_judge_session(struct weir_sweep *sweep, __u32 bucket, __u32 i, 
 		.seen = place.seen,
 	};
 	const struct weir_timeouts *timeouts;
+	struct weir_marks marks;
 	struct weir_record record;
-	__u32 seen, reset, timeout, limit;
+	__u32 timeout, limit;
 	bool is_reset;
-	__u16 real;
 	__u8 state;
 
 	if (WEIR_HEAD_STATE(truth.seen) == WEIR_HELD) {
 		weir_judge_held(sweep, &truth);
 		return;
 	}
-	if (!weir_read_session(bucket, i, &record))
-		return; /* replaced or removed just now: the next pass will see */
-	truth.seen = record.head;
-	state = WEIR_HEAD_STATE(record.head);
-	seen = record.truth.entry.seen;
-	real = record.truth.entry.real;
-	reset = record.truth.reset;
-	is_reset = weir_reset_counts(reset, seen);
-	timeouts = weir_timeouts_of(real);
+	if (!weir_read_marks(&truth, &marks))
+		return; /* the next pass will see */
+	truth.seen = marks.head;
+	state = WEIR_HEAD_STATE(marks.head);
+	is_reset = weir_reset_counts(marks.reset, marks.seen);
+	timeouts = weir_timeouts_of(marks.real);
 	timeout = weir_timeout(timeouts, state, is_reset);
-	sweep->result->without_timeouts += real >= weir_timeouts_known.count;
+	sweep->result->without_timeouts += marks.real >= weir_timeouts_known.count;
 	limit = weir_idle_limit(timeout) + (weir_is_patient(sweep) ? timeout : 0);
-	if (weir_idle_ticks(sweep->now, seen, reset) > limit) {
-		seen = weir_last_seen(&record.truth.entry);
-		if (weir_idle_ticks(sweep->now, seen, reset) > limit) {
+	if (weir_idle_ticks(sweep->now, marks.seen, marks.reset) > limit) {
+		__u32 seen = weir_last_seen(&truth);
+
+		if (weir_idle_ticks(sweep->now, seen, marks.reset) > limit) {
 			weir_expire(sweep, &truth, timeout);
 			return;
 		}
 		weir_raise_tick(&truth.slot->entry.seen, seen);
 	}
-	if (reset && !is_reset)
-		weir_forget_reset(truth.slot, reset);
+	if (marks.reset && !is_reset)
+		weir_forget_reset(truth.slot, marks.reset);
 	sweep->result->outbound_entries++;
 	sweep->result->sessions++;
 	if (state < WEIR_ESTABLISHED && !is_reset)
@@ -176,11 +200,11 @@ static void weir_judge_session(struct weir_sweep *sweep, __u32 bucket, __u32 i, 
 		sweep->result->established++;
 	else
 		sweep->result->closing++;
-	if (real < weir_timeouts_known.count)
-		sweep->sessions_per_real[real]++;
-	if (weir_is_due(sweep, &record, timeouts, timeout))
+	if (marks.real < weir_timeouts_known.count)
+		sweep->sessions_per_real[marks.real]++;
+	if (weir_is_due(sweep, &marks, timeouts, timeout))
 		weir_tell(sweep, &truth);
-	if (index)
+	if (index && weir_read_session(bucket, i, &record))
 		weir_note_contest(&record);
 }
 
@@ -221,53 +245,44 @@ static void weir_judge_index(struct weir_sweep *sweep, __u32 bucket, __u32 i)
 	weir_writer_counters.flags_gone += weir_count_flags(index.was);
 }
 
-/* Asks for what `bucket`'s entries will be compared with: the entries of the same sessions in the
- * other table, each of which would be waited for. */
-static void weir_look_ahead(const struct weir_table *table, __u32 bucket,
-			    const struct weir_table *other)
-{
-	if (bucket >= table->buckets)
-		return;
-	for (__u32 i = 0; i < WEIR_SLOTS; i++) {
-		struct weir_place place = weir_place(table, bucket, i);
-		struct weir_key key;
-
-		if (!weir_head_live(place.seen))
-			continue;
-		key = weir_other_key((const struct weir_entry *)place.slot);
-		weir_prefetch(other, &key, 0);
-	}
-}
-
 /* How many buckets this pass checks, so that all are checked within `period`. */
 static __u32 weir_share_of(const struct weir_sweep *sweep, const struct weir_table *table,
-			   __u32 period, __u32 least)
+			   __u32 period)
 {
 	__u64 elapsed = sweep->now - weir_sweep_memory.last_tick;
 	__u64 share = table->buckets * elapsed / period + 1;
 
-	if (share < least)
-		share = least;
 	return share < table->buckets ? share : table->buckets;
+}
+
+static __u32 weir_index_share(const struct weir_sweep *sweep)
+{
+	__u32 share = weir_share_of(sweep, &weir_outbound, WEIR_INDEX_TICKS);
+
+	if (share > WEIR_INDEX_MAX)
+		share = WEIR_INDEX_MAX;
+	if (share < WEIR_INDEX_MIN)
+		share = WEIR_INDEX_MIN;
+	return share < weir_outbound.buckets ? share : weir_outbound.buckets;
 }
 
 static void weir_sweep_outbound(struct weir_sweep *sweep)
 {
 	__u32 from = weir_sweep_memory.index, buckets = weir_outbound.buckets;
-	__u32 share = weir_share_of(sweep, &weir_outbound, WEIR_INDEX_TICKS, WEIR_INDEX_MIN);
+	__u32 share = weir_index_share(sweep);
 
 	for (__u32 bucket = 0; bucket < buckets; bucket++) {
 		bool index = (bucket + buckets - from) % buckets < share;
 		__u32 live;
 
 		weir_pause(bucket);
+		weir_heads_ahead(&weir_outbound, bucket);
+		weir_slots_ahead(&weir_outbound, bucket);
 		if (index)
-			weir_look_ahead(&weir_outbound, bucket + WEIR_AHEAD, &weir_inbound);
+			weir_entries_ahead(&weir_outbound, bucket, &weir_inbound);
 		live = weir_tend(sweep, &weir_outbound, bucket);
-		for (__u32 i = 0; i < WEIR_SLOTS; i++) {
-			if (live >> i & 1)
-				weir_judge_session(sweep, bucket, i, index);
-		}
+		for (__u32 rest = live; rest; rest &= rest - 1)
+			weir_judge_session(sweep, bucket, __builtin_ctz(rest), index);
 		weir_relieve(sweep, &weir_outbound, bucket, live);
 	}
 	weir_sweep_memory.index = ((__u64)from + share) % buckets;
@@ -288,21 +303,20 @@ static __u32 weir_inbound_period(void)
 static void weir_sweep_inbound(struct weir_sweep *sweep)
 {
 	__u32 from = weir_sweep_memory.orphans;
-	__u32 share = weir_share_of(sweep, &weir_inbound, weir_inbound_period(), 0);
+	__u32 share = weir_share_of(sweep, &weir_inbound, weir_inbound_period());
 
 	for (__u32 bucket = 0; bucket < weir_inbound.buckets; bucket++) {
 		__u32 distance = (bucket + weir_inbound.buckets - from) % weir_inbound.buckets;
 		__u32 live;
 
 		weir_pause(bucket);
+		weir_heads_ahead(&weir_inbound, bucket);
 		if (distance < share)
-			weir_look_ahead(&weir_inbound, bucket + WEIR_AHEAD, &weir_outbound);
+			weir_entries_ahead(&weir_inbound, bucket, &weir_outbound);
 		live = weir_tend(sweep, &weir_inbound, bucket);
 		sweep->result->inbound_entries += __builtin_popcount(live);
-		for (__u32 i = 0; i < WEIR_SLOTS && distance < share; i++) {
-			if (live >> i & 1)
-				weir_judge_index(sweep, bucket, i);
-		}
+		for (__u32 rest = distance < share ? live : 0; rest; rest &= rest - 1)
+			weir_judge_index(sweep, bucket, __builtin_ctz(rest));
 		weir_relieve(sweep, &weir_inbound, bucket, live);
 	}
 	weir_sweep_memory.orphans = ((__u64)from + share) % weir_inbound.buckets;

@@ -77,7 +77,7 @@ export class Machine {
   }
 
   /** Empty tables for so many sessions of each family. */
-  async start(sessions: number): Promise<void> {
+  async start(sessions: number, wideSessions = sessions): Promise<void> {
     const bpf = join(this.#directory, "bpf");
     mkdirSync(bpf, { recursive: true });
     await run("mount a bpf file system", ["mount", "-t", "bpf", "bpf", bpf]);
@@ -87,6 +87,7 @@ export class Machine {
       pinDir,
       device: DEVICE,
       sessions,
+      wideSessions,
     };
     const script = join(import.meta.dirname, "node.ts");
     this.#node = this.#sandbox.start(

@@ -21,6 +21,7 @@ export type Task = {
   readonly pinDir: string;
   readonly device: string;
   readonly sessions: number;
+  readonly wideSessions: number;
 };
 
 const HOP_MAC = "02:00:00:00:00:03";
@@ -34,7 +35,7 @@ const dataplane = Dataplane.open({
   pinDir: task.pinDir,
   limits: {
     sessions: task.sessions,
-    wideSessions: task.sessions,
+    wideSessions: task.wideSessions,
     services: SERVICES.length,
     realServers: SERVICES.length,
   },

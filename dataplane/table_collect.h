@@ -38,9 +38,9 @@ static bool weir_visit_session(__u64 position, struct weir_record *record)
 	return weir_read_session(position / WEIR_SLOTS, position % WEIR_SLOTS, record);
 }
 
-static bool weir_is_shared(const struct weir_record *record)
+static bool weir_is_shared(__u64 head)
 {
-	return WEIR_HEAD_FLAGS(record->head) & WEIR_FLAG_SHARED;
+	return WEIR_HEAD_FLAGS(head) & WEIR_FLAG_SHARED;
 }
 
 static __u64 weir_positions(void)
@@ -73,7 +73,7 @@ static size_t weir_collect(__u64 *from, __u64 to, __u32 now, __u32 changed_withi
 
 	for (; *from < weir_end(to) && count < room; (*from)++) {
 		if (!weir_read_session(*from / WEIR_SLOTS, *from % WEIR_SLOTS, &record) ||
-		    !weir_is_shared(&record) ||
+		    !weir_is_shared(record.head) ||
 		    weir_age(now, record.truth.changed) > changed_within)
 			continue;
 		weir_sync_encode(record.head, &record.truth, now, &records[count++]);
@@ -164,8 +164,9 @@ static bool weir_is_settled(const struct weir_record *record, __u32 now,
 
 	__u8 state = WEIR_HEAD_STATE(record->head);
 
-	return weir_is_shared(record) && (state == WEIR_ESTABLISHED || state == WEIR_FIN_ONE) &&
-	       !truth->reset && weir_age(now, truth->changed) >= WEIR_SETTLED_TICKS &&
+	return weir_is_shared(record->head) &&
+	       (state == WEIR_ESTABLISHED || state == WEIR_FIN_ONE) && !truth->reset &&
+	       weir_age(now, truth->changed) >= WEIR_SETTLED_TICKS &&
 	       weir_age(now, truth->entry.seen) < timeouts->established / 4 * 3;
 }
 
@@ -231,7 +232,7 @@ static void weir_add_sums(__u64 since, struct weir_table_sums *sums)
 	struct weir_record record;
 
 	for (__u64 at = 0; at < weir_positions(); at++) {
-		if (!weir_visit_session(at, &record) || !weir_is_shared(&record) ||
+		if (!weir_visit_session(at, &record) || !weir_is_shared(record.head) ||
 		    record.truth.entry.generation < since)
 			continue;
 		sums->sessions++;

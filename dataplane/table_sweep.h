@@ -101,7 +101,7 @@ static bool weir_is_due(const struct weir_sweep *sweep, const struct weir_marks 
 {
 	__u8 state = WEIR_HEAD_STATE(marks->head);
 
-	if (!(WEIR_HEAD_FLAGS(marks->head) & WEIR_FLAG_SHARED))
+	if (!weir_is_shared(marks->head))
 		return timeouts->share && state >= WEIR_ESTABLISHED && state < WEIR_FIN_BOTH &&
 		       !marks->reset && weir_age(sweep->now, marks->changed) >= timeouts->share;
 	return (__s32)(marks->changed - marks->synced) > 0 ||

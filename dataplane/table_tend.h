@@ -92,10 +92,11 @@ static void weir_quarantine(struct weir_sweep *sweep, __u64 *head, __u64 seen)
  * that does not branch, for nearly all are empty or live, in an order that no CPU can guess. */
 static __u32 weir_tend(struct weir_sweep *sweep, const struct weir_table *table, __u32 bucket)
 {
+	const __u64 *heads = weir_heads(table, bucket);
 	__u32 live = 0, rest = 0;
 
 	for (__u32 i = 0; i < WEIR_SLOTS; i++) {
-		__u8 state = WEIR_HEAD_STATE(weir_place(table, bucket, i).seen);
+		__u8 state = WEIR_HEAD_STATE(weir_load(&heads[i]));
 
 		live |= (__u32)(state >= WEIR_LIVE) << i;
 		rest |= (__u32)(state == WEIR_BUSY || state == WEIR_DEAD) << i;

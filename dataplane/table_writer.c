@@ -93,7 +93,7 @@ void weir_table_unmap(struct weir_table *table)
 
 static int weir_empty_in(const struct weir_table *table, __u32 bucket)
 {
-	return weir_count_empty(weir_place(table, bucket, 0).head);
+	return weir_count_empty(weir_heads(table, bucket));
 }
 
 /* The buckets of the key in a slot that is live. If its occupant changes meanwhile the answer is

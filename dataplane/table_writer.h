@@ -61,6 +61,16 @@ static inline void weir_pause(__u32 bucket)
 /* The highest generation made or seen here: a word that XDP shares. */
 void weir_raise_generation(__u64 generation);
 
+static inline char *weir_bucket(const struct weir_table *table, __u32 bucket)
+{
+	return table->memory + (size_t)bucket * table->bucket_size;
+}
+
+static inline __u64 *weir_heads(const struct weir_table *table, __u32 bucket)
+{
+	return (__u64 *)(weir_bucket(table, bucket) + WEIR_SLOTS * table->slot_size);
+}
+
 /* A slot of either table. */
 struct weir_place {
 	__u64 *head;
@@ -70,13 +80,12 @@ struct weir_place {
 
 static inline struct weir_place weir_place(const struct weir_table *table, __u32 bucket, __u32 i)
 {
-	char *memory = table->memory + (size_t)bucket * table->bucket_size;
-	__u64 *heads = (__u64 *)(memory + WEIR_SLOTS * table->slot_size);
+	__u64 *head = weir_heads(table, bucket) + i;
 
 	return (struct weir_place){
-		.head = &heads[i],
-		.slot = (weir_word *)(memory + i * table->slot_size),
-		.seen = weir_load(&heads[i]),
+		.head = head,
+		.slot = (weir_word *)(weir_bucket(table, bucket) + i * table->slot_size),
+		.seen = weir_load(head),
 	};
 }
 

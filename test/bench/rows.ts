@@ -142,6 +142,7 @@ function roundedPair([ours, theirs]: Pair): Pair {
   return [rounded(ours), rounded(theirs)];
 }
 
-function rounded(value: number): number {
+/** To four digits. */
+export function rounded(value: number): number {
   return Number(value.toPrecision(4));
 }

@@ -3,20 +3,19 @@
  * `./weir bench fastpath`: what a packet costs in the XDP program, beside one look-up in the kernel's hash of the same key,
  * value and number of entries. All of it in turn, in each round.
  */
-import { setTimeout } from "node:timers/promises";
 import { LabError } from "../../../ops/lab/errors.ts";
 import type { Progress } from "../../../ops/progress.ts";
 import type { Row, Target } from "../rows.ts";
-import { median } from "../rows.ts";
+import { median, rounded } from "../rows.ts";
 import type { Sandbox } from "../sandbox.ts";
 import {
-  type Ends,
   type Family,
   firstFragment,
   type FrameKind,
   packet,
   tooBig,
 } from "./frames.ts";
+import { life } from "./life.ts";
 import { Machine, type Timed } from "./machine.ts";
 import {
   ADDRESSES,
@@ -25,6 +24,7 @@ import {
   PORTS,
   UDP_PORT,
 } from "./place.ts";
+import { endsOf, FEW, fill, repliesOf } from "./sessions.ts";
 
 /** Sessions of each family; K is 1024 here. */
 const SIZES = [1_024, 65_536, 1_048_576, 8_388_608] as const;
@@ -35,8 +35,6 @@ const FAMILIES = [4, 6] as const;
 const PACKETS = 200_000;
 /** Sessions that one measurement creates: their records fit the ring. */
 const CREATED = 10_000;
-/** Of UDP, and of fragments. */
-const FEW = 1_024;
 /** Room for those that are created, beyond what the table is planned for: a share of the sessions. */
 const SPARE = 0.3;
 
@@ -51,15 +49,6 @@ const HIT_TARGETS: Readonly<Record<number, number>> = {
 };
 const CREATE_TARGET = 1.2;
 const BYTES_TARGETS = { 4: 360, 6: 640 } as const;
-const SWEEP_TARGET_MS = 300;
-const MEMORY_TARGET_GB = 4;
-const SWEEPS = 7;
-const PACED_SWEEPS = 7;
-/** As the agent does it. */
-const SWEEP_INTERVAL_MS = 1_000;
-const DAY_MS = 86_400_000;
-/** Room for IPv6 sessions where there are none. */
-const WIDE_UNUSED = 1_024;
 
 export const FASTPATH_SETTING: readonly string[] = [
   "Each packet is one run of the program by BPF_PROG_TEST_RUN: no driver, no link. The wrapper that restores the frame and picks a",
@@ -115,7 +104,8 @@ export async function benchFastpath(
     rows.push(...(await measure(machine, sessions, rounds, progress)));
     await machine.stop();
   }
-  rows.push(...(await life(machine, Math.max(...sizes), progress)));
+  const largest = Math.max(...sizes);
+  rows.push(...(await life(machine, largest, placesOf(largest), progress)));
   return rows;
 }
 
@@ -123,54 +113,6 @@ export async function benchFastpath(
 function placesOf(sessions: number): number {
   const created = sessions === DETAILED ? sessions * SPARE : 0;
   return Math.ceil(sessions + created) + FEW;
-}
-
-function endsOf(family: Family, port: number): Ends {
-  const { client, vip } = ADDRESSES[family];
-  const protocol = port === UDP_PORT ? "udp" : "tcp";
-  return {
-    family,
-    protocol,
-    source: client,
-    sport: 0,
-    target: vip,
-    dport: port,
-  };
-}
-
-/** Of the same sessions: what their real servers send. */
-function repliesOf(family: Family, port: number): Ends {
-  const { real, lip } = ADDRESSES[family];
-  const protocol = port === UDP_PORT ? "udp" : "tcp";
-  return { family, protocol, source: real, sport: port, target: lip, dport: 0 };
-}
-
-/** Sessions as packets make them: both ends have spoken. */
-async function fill(
-  machine: Machine,
-  family: Family,
-  sessions: number,
-): Promise<void> {
-  await machine.fill(
-    family,
-    packet(endsOf(family, FILLED_PORT), "source"),
-    sessions,
-  );
-  for (const [port, count] of [
-    [UDP_PORT, Math.min(FEW, sessions)],
-    [FILLED_PORT, sessions],
-  ] as const) {
-    await machine.begin(0);
-    const all = { flows: 0, first: 0 };
-    const opening = packet(endsOf(family, port), "source", { syn: true });
-    const opened = await machine.time("weir", opening, count, all);
-    const answer = packet(repliesOf(family, port), "target");
-    const answered = await machine.time("weir", answer, count, all);
-    if (opened.created !== count || answered.forwarded !== count)
-      throw new LabError(
-        `Cannot fill the table with ${count} sessions: ${JSON.stringify({ opened, answered })}`,
-      );
-  }
 }
 
 function subjectsOf(family: Family, sessions: number): readonly Subject[] {
@@ -353,64 +295,6 @@ async function chargeOf(
   });
 }
 
-/** IPv4 sessions alone: passes of the sweep over them, and one in which they all go. */
-async function life(
-  machine: Machine,
-  sessions: number,
-  progress: Progress,
-): Promise<readonly Row[]> {
-  progress.step(`${sessions} IPv4 sessions, swept`);
-  const name = `IPv4, ${sessions} sessions`;
-  const places = placesOf(sessions);
-  await machine.start(places, WIDE_UNUSED);
-  const { narrow, wide } = await machine.charged();
-  await fill(machine, 4, sessions);
-  const first = await machine.sweep(DAY_MS);
-  // The next ones still have more of the index to check than usual.
-  for (let pass = 1; pass < SWEEPS; pass++) await machine.sweep(DAY_MS);
-  const atOnce: number[] = [];
-  for (let pass = 0; pass < SWEEPS; pass++)
-    atOnce.push((await machine.sweep(DAY_MS)).ms);
-  // More of what goes by the clock. After these, all are idle for longer than the dataplane's own margin.
-  const paced: number[] = [];
-  for (let pass = 0; pass < PACED_SWEEPS; pass++) {
-    await setTimeout(SWEEP_INTERVAL_MS);
-    paced.push((await machine.sweep(DAY_MS)).ms);
-  }
-  const last = await machine.sweep(0);
-  await machine.stop();
-  if (last.expired !== sessions + FEW)
-    throw new LabError(
-      `Cannot expire ${sessions + FEW} sessions: ${last.expired} did`,
-    );
-  return [
-    {
-      ...several(`${name}: one pass of the sweep, ms`, atOnce),
-      target: { is: "at most", value: SWEEP_TARGET_MS },
-    },
-    several(`${name}: one pass, if there is one each second, ms`, paced),
-    single(`${name}: the first pass, ms`, first.ms),
-    single(`${name}: the pass in which all expire, ms`, last.ms),
-    {
-      ...single(`${name}: GB of all tables`, (narrow + wide) / 1e9),
-      target: { is: "at most", value: MEMORY_TARGET_GB },
-    },
-  ];
-}
-
-function several(name: string, samples: readonly number[]): Row {
-  return {
-    name,
-    rounds: samples.length,
-    median: rounded(median(samples)),
-    samples: samples.map(rounded),
-  };
-}
-
 function single(name: string, value: number): Row {
   return { name, rounds: 1, median: rounded(value), samples: [rounded(value)] };
-}
-
-function rounded(value: number): number {
-  return Number(value.toPrecision(4));
 }
